@@ -1,0 +1,1 @@
+"""The platform's services: each package runs as one process, `python -m services.<name>`."""

@@ -1,0 +1,1 @@
+"""What every service shares: the event, settings, clients, logs and health."""

@@ -1,0 +1,82 @@
+"""Connections to PostgreSQL, and which of its errors mean "wait", which mean "your configuration is wrong"."""
+
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from services.common.errors import UserError
+from services.common.settings import PostgresSettings
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# Advisory locks: one number for each thing that only one process may do at a time.
+MIGRATE_LOCK = 0x636C_0001
+AGGREGATE_LOCK = 0x636C_0002
+REBUILD_LOCK = 0x636C_0003
+
+# A restart, a failover or a full disk: the same statement works later.
+TRANSIENT = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.ReadOnlySqlTransaction,
+)
+_CONFIGURATION = (
+    ("password authentication failed", "check POSTGRES_USER and POSTGRES_PASSWORD"),
+    ("no password supplied", "set POSTGRES_PASSWORD"),
+    ("does not exist", "check POSTGRES_DATABASE and POSTGRES_USER"),
+    ("could not translate host name", "check POSTGRES_HOST"),
+    ("failed to resolve host", "check POSTGRES_HOST"),
+    ("Name or service not known", "check POSTGRES_HOST"),
+    ("no pg_hba.conf entry", "the server does not let this host, user or sslmode in (pg_hba.conf)"),
+    ("certificate verify failed", "check POSTGRES_SSLROOTCERT and POSTGRES_SSLMODE"),
+    ("server does not support SSL", "set POSTGRES_SSLMODE=disable or turn TLS on at the server"),
+    ("permission denied for database", "grant CONNECT on POSTGRES_DATABASE to POSTGRES_USER"),
+)
+
+
+def connect(settings: PostgresSettings, application_name: str, *, autocommit: bool = False) -> Connection:
+    """Open a session in UTC that finds our tables by their bare names.
+
+    Raises:
+        psycopg.OperationalError: the server can't be reached now.
+    """
+    password = settings.postgres_password
+    return psycopg.connect(
+        host=settings.postgres_host,
+        port=settings.postgres_port,
+        dbname=settings.postgres_database,
+        user=settings.postgres_user,
+        password=password.get_secret_value() if password else None,
+        sslmode=settings.postgres_sslmode,
+        sslrootcert=settings.postgres_sslrootcert,
+        connect_timeout=settings.postgres_connect_timeout_seconds,
+        application_name=application_name,
+        options="-c search_path=clickstream -c timezone=UTC -c client_min_messages=warning",
+        # A peer that vanished without a word is noticed within half a minute.
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=30_000,
+        autocommit=autocommit,
+    )
+
+
+def describe(error: psycopg.Error, settings: PostgresSettings) -> str:
+    """A database error as one line: where, what, and the remedy where one is known."""
+    text = " ".join(str(error).split())
+    where = f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}/{settings.postgres_database}"
+    remedy = next((advice for sign, advice in _CONFIGURATION if sign in text), None)
+    return f"{where}: {text}" + (f" — {remedy}" if remedy else "")
+
+
+def connect_or_fail(settings: PostgresSettings, application_name: str, *, autocommit: bool = False) -> Connection:
+    """Like `connect`, for commands that a person waits for.
+
+    Raises:
+        UserError: the server can't be reached or refuses us.
+    """
+    try:
+        return connect(settings, application_name, autocommit=autocommit)
+    except psycopg.OperationalError as error:
+        raise UserError(describe(error, settings)) from None

@@ -1,0 +1,48 @@
+"""UUIDv7 (RFC 9562, section 5.7) as lower-case text: 48 bits of Unix milliseconds, version, 74 free bits.
+
+Its time chooses the event's day partition, and time-ordered keys keep inserts at the right edge of the index.
+"""
+
+import hashlib
+from datetime import UTC, date, datetime, timedelta
+
+RANDOM_BITS = 74
+_RANDOM_MASK = (1 << RANDOM_BITS) - 1
+_LOW_62 = (1 << 62) - 1
+
+
+def compose(unix_ms: int, random_bits: int) -> str:
+    """The UUIDv7 of a time in milliseconds and 74 free bits."""
+    free = random_bits & _RANDOM_MASK
+    number = unix_ms << 80 | 7 << 76 | (free >> 62) << 64 | 2 << 62 | free & _LOW_62
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def derive(unix_ms: int, source: str, foreign_id: str) -> str:
+    """The same UUIDv7 each time for an id from elsewhere (a UUIDv4, a log line): its own time, then a hash."""
+    digest = hashlib.sha256(f"{source}\0{foreign_id}".encode("utf-8", "surrogateescape")).digest()
+    return compose(unix_ms, int.from_bytes(digest[:10], "big"))
+
+
+def unix_ms(uuid: str) -> int:
+    """The time a UUIDv7 carries, in milliseconds since 1970."""
+    return int(uuid[:8] + uuid[9:13], 16)
+
+
+def lower_bound(unix_ms: int) -> str:
+    """The smallest UUID whose first 48 bits are this time: a range of ids is a range of times."""
+    digits = f"{unix_ms:012x}"
+    return f"{digits[:8]}-{digits[8:]}-0000-0000-000000000000"
+
+
+def day_of(uuid: str) -> date:
+    """The UTC day whose partition holds this id."""
+    return datetime.fromtimestamp(unix_ms(uuid) / 1000, UTC).date()
+
+
+def day_bounds(day: date) -> tuple[str, str]:
+    """The half-open range of ids made on a UTC day."""
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    end = start + timedelta(days=1)
+    return lower_bound(int(start.timestamp() * 1000)), lower_bound(int(end.timestamp() * 1000))
