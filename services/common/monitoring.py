@@ -70,7 +70,7 @@ def serve(port: int, health: Health) -> ThreadingHTTPServer:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class names it)
             """Probes come every few seconds: not worth a line each."""
 
     try:

@@ -1,0 +1,1 @@
+"""Rolls stored events up, keeps house, verifies and rebuilds."""

@@ -1,0 +1,1 @@
+"""Stores every event of the topic exactly once."""

@@ -1,0 +1,1 @@
+"""Brings database and topic to what this version needs."""
