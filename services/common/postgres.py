@@ -70,6 +70,12 @@ def describe(error: psycopg.Error, settings: PostgresSettings) -> str:
     return f"{where}: {text}" + (f" — {remedy}" if remedy else "")
 
 
+def is_misconfigured(error: psycopg.Error) -> bool:
+    """Whether waiting is no use: the server answered, and our user, password, database or TLS is wrong."""
+    hopeless = _CONFIGURATION[:3] + _CONFIGURATION[6:]
+    return any(sign in str(error) for sign, _ in hopeless)
+
+
 def connect_or_fail(settings: PostgresSettings, application_name: str, *, autocommit: bool = False) -> Connection:
     """Like `connect`, for commands that a person waits for.
 

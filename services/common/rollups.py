@@ -1,0 +1,176 @@
+"""What a rollup is, read from the catalogue: a table of schema `clickstream` with a view `<table>_pending` beside it.
+
+The view computes what the batches not yet rolled up add to the table. From the two follow, here and nowhere else,
+the aggregator's upsert and the live view `reporting.<table>` (rollup and tail together) that dashboards read.
+
+A value column merges by summing unless its comment says otherwise: `merge: least`, `merge: greatest`, `merge: or`,
+`merge: first by (a, b)` or `merge: last by (a, b)`, with the ordering columns named. A table without value columns is
+a set.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any, LiteralString
+
+import psycopg
+
+_MERGE = re.compile(r"merge: (?:(least|greatest|or)|(first|last) by (\(\w+(?:, \w+)*\)))")
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """One rollup: its key columns and how each value column merges ("sum" or the rule of its comment)."""
+
+    name: str
+    keys: tuple[str, ...]
+    merges: Mapping[str, str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Keys first, then values."""
+        return (*self.keys, *self.merges)
+
+    @property
+    def additive(self) -> bool:
+        """Every value sums, so rollup and tail may stand side by side in the live view."""
+        return set(self.merges.values()) == {"sum"}
+
+    def upsert(self) -> str:
+        """SQL that adds what is pending to the table."""
+        columns = ", ".join(self.columns)
+        sets = ", ".join(f"{column} = {self._merged(column, 't', 'excluded')}" for column in self.merges)
+        action = f"UPDATE SET {sets}" if sets else "NOTHING"
+        return (
+            f"INSERT INTO {self.name} AS t ({columns}) SELECT {columns} FROM {self.name}_pending "
+            f"ON CONFLICT ({', '.join(self.keys)}) DO {action}"
+        )
+
+    def merged_view(self) -> str:
+        """The pending rows as they will be once merged into the table's."""
+        keys = [f"p.{key}" for key in self.keys]
+        values = [f"{self._merged(column, 's', 'p')} AS {column}" for column in self.merges]
+        return (
+            f"SELECT {', '.join([*keys, *values])} FROM {self.name}_pending AS p "
+            f"LEFT JOIN {self.name} AS s USING ({', '.join(self.keys)})"
+        )
+
+    def live_view(self) -> str:
+        """Rollup and tail as one relation, exact at every instant.
+
+        Of an additive rollup a key may come twice: every query sums. That way the planner groups once and pushes a
+        time filter into both halves.
+        """
+        columns = ", ".join(self.columns)
+        if not self.merges:
+            return f"SELECT {columns} FROM {self.name} UNION SELECT {columns} FROM {self.name}_pending"
+        if self.additive:
+            return f"SELECT {columns} FROM {self.name} UNION ALL SELECT {columns} FROM {self.name}_pending"
+        same_key = " AND ".join(f"p.{key} = s.{key}" for key in self.keys)
+        return (
+            f"SELECT {columns} FROM {self.name} AS s "
+            f"WHERE NOT EXISTS (SELECT FROM {self.name}_pending AS p WHERE {same_key}) "
+            f"UNION ALL SELECT {columns} FROM {self.name}_merged"
+        )
+
+    def _merged(self, column: str, old: str, new: str) -> str:
+        """One column's value after a merge; `old` may be the nulls of an outer join."""
+        rule = self.merges[column]
+        if rule == "sum":
+            return f"coalesce({old}.{column}, 0) + {new}.{column}"
+        if rule == "or":
+            return f"coalesce({old}.{column}, false) OR {new}.{column}"
+        if rule in ("least", "greatest"):
+            return f"{rule}({old}.{column}, {new}.{column})"
+        end, _, order = rule.partition(" by ")
+        old_key, new_key = (re.sub(r"(\w+)", rf"{side}.\1", order) for side in (old, new))
+        wins = f"{new_key} {'<' if end == 'first' else '>'} {old_key}"
+        return f"CASE WHEN {old}.{self.keys[0]} IS NULL OR {wins} THEN {new}.{column} ELSE {old}.{column} END"
+
+
+_ROLLUPS: LiteralString = """
+SELECT c.relname, a.attname, a.attnum = ANY (i.indkey) AS is_key, coalesce(col_description(c.oid, a.attnum), '')
+FROM pg_class AS c
+JOIN pg_class AS p ON p.relnamespace = c.relnamespace AND p.relname = c.relname || '_pending' AND p.relkind = 'v'
+JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'clickstream'::regnamespace AND c.relkind = 'r'
+ORDER BY c.relname, a.attnum
+"""
+
+
+def rollups(connection: psycopg.Connection[Any]) -> list[Rollup]:
+    """All rollups of the database, by name."""
+    found: dict[str, tuple[list[str], dict[str, str]]] = {}
+    for table, column, is_key, comment in connection.execute(_ROLLUPS):
+        keys, merges = found.setdefault(table, ([], {}))
+        if is_key:
+            keys.append(column)
+        else:
+            rule = _MERGE.match(comment)
+            merges[column] = (rule[1] or f"{rule[2]} by {rule[3]}") if rule else "sum"
+    return [Rollup(name, tuple(keys), merges) for name, (keys, merges) in found.items()]
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of the tail: its text in bare names, and how many other views read it."""
+
+    name: str
+    text: str
+    readers: int
+
+
+_VIEWS: LiteralString = """
+SELECT v.relname, pg_get_viewdef(v.oid),
+    array(
+        SELECT DISTINCT d.refobjid::regclass::text
+        FROM pg_rewrite AS r
+        JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> v.oid
+        JOIN pg_class AS u ON u.oid = d.refobjid AND u.relkind = 'v' AND u.relnamespace = v.relnamespace
+        WHERE r.ev_class = v.oid
+    )
+FROM pg_class AS v
+WHERE v.relnamespace = 'clickstream'::regnamespace AND v.relkind = 'v'
+"""
+
+
+def tail_views(connection: psycopg.Connection[Any]) -> list[View]:
+    """The views that lead from the ledger to each rollup's pending rows, each after those it reads.
+
+    The connection's search_path must be `clickstream`: then PostgreSQL prints a view's text in bare names, and the
+    same text can be bound to other tables of these names (a pass's temporary ones, a rebuild's).
+    """
+    reads: dict[str, list[str]] = {}
+    texts: dict[str, str] = {}
+    for name, text, sources in connection.execute(_VIEWS):
+        reads[name], texts[name] = sources, text.rstrip(";")
+    readers = {name: sum(name in sources for sources in reads.values()) for name in reads}
+    order = TopologicalSorter(reads).static_order()
+    feeds_rollup = _upstream(reads, [name for name in reads if name.endswith("_pending")])
+    return [View(name, texts[name], readers[name]) for name in order if name in feeds_rollup]
+
+
+def _upstream(reads: Mapping[str, list[str]], names: list[str]) -> set[str]:
+    """These views and all that they read, directly or not."""
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        if name not in found:
+            found.add(name)
+            names.extend(reads[name])
+    return found
+
+
+def create_live_views(connection: psycopg.Connection[Any]) -> None:
+    """(Re)create `<rollup>_merged` and `reporting.<rollup>` for every rollup, in the caller's transaction."""
+    for rollup in rollups(connection):
+        if rollup.merges and not rollup.additive:
+            _execute(connection, f"CREATE OR REPLACE VIEW {rollup.name}_merged AS {rollup.merged_view()}")
+        _execute(connection, f"CREATE OR REPLACE VIEW reporting.{rollup.name} AS {rollup.live_view()}")
+
+
+def _execute(connection: psycopg.Connection[Any], statement: str) -> None:
+    connection.execute(statement.encode())  # generated from the catalogue's names alone

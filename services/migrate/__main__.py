@@ -1,0 +1,86 @@
+"""`python -m services.migrate`: bring schema, roles and topic to what this version needs, or wait until they are."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import psycopg
+import typer
+from confluent_kafka import KafkaException
+
+from services.common import backoff, log, shutdown
+from services.common.errors import UserError, end_with_one_line
+from services.common.postgres import Connection, connect, describe, is_misconfigured
+from services.common.settings import PostgresSettings, load
+from services.migrate import roles, schema, topic
+from services.migrate.settings import MigrateSettings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def migrate(
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Only wait until the schema is what this version needs.")
+    ] = False,
+) -> None:
+    """Apply what the database lacks, create roles and topic; safe to repeat, and to run twice at once."""
+    settings: MigrateSettings = load(MigrateSettings)
+    logger = log.configure(settings, "migrate")
+    stop = shutdown.on_signal()
+    deadline = time.monotonic() + settings.migrate_wait_seconds
+
+    def retry(step: Callable[[], None]) -> None:
+        _retry(step, settings, deadline, stop, logger)
+
+    if wait:
+        retry(lambda: _wait_for_schema(settings))
+        return
+    retry(lambda: _migrate_schema(settings, logger))
+    retry(lambda: topic.create(settings, logger))
+
+
+def _migrate_schema(settings: MigrateSettings, logger: log.Logger) -> None:
+    with connect(settings, "clickstream-migrate", autocommit=True) as connection:
+        roles.create(connection, settings)
+        applied = schema.apply(connection, schema.read())
+    logger.info("schema is up to date", applied=applied)
+
+
+class _SchemaNotReadyError(Exception):
+    """The migration has not run yet."""
+
+
+def _wait_for_schema(settings: PostgresSettings) -> None:
+    connection: Connection
+    with connect(settings, "clickstream-migrate-wait", autocommit=True) as connection:
+        if lacking := schema.missing(connection, schema.read()):
+            raise _SchemaNotReadyError(f"the schema lacks {len(lacking)} migrations, the first is {lacking[0]}")
+
+
+def _retry(
+    step: Callable[[], None],
+    settings: MigrateSettings,
+    deadline: float,
+    stop: threading.Event,
+    logger: log.Logger,
+) -> None:
+    """Repeat a step while what it needs is only away, until the deadline."""
+    for delay in backoff.delays():
+        try:
+            step()
+            return
+        except psycopg.OperationalError as error:
+            problem, hopeless = describe(error, settings), is_misconfigured(error)
+        except (KafkaException, _SchemaNotReadyError) as error:
+            problem, hopeless = f"{error}", False
+        if hopeless or time.monotonic() + delay > deadline:
+            raise UserError(problem)
+        logger.warning("waiting", reason=problem)
+        if stop.wait(delay):
+            raise UserError(f"stopped while waiting: {problem}")
+
+
+if __name__ == "__main__":
+    end_with_one_line(app)

@@ -1,0 +1,18 @@
+-- Who may do what: run after every migration, so that new relations are covered.
+GRANT USAGE ON SCHEMA clickstream TO clickstream_ingest, clickstream_aggregate;
+GRANT USAGE ON SCHEMA reporting TO clickstream_ingest, clickstream_aggregate, grafana_reader;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA reporting TO clickstream_ingest, clickstream_aggregate, grafana_reader;
+
+-- The consumer: adds events and its books, never changes an event.
+GRANT SELECT, INSERT ON event, ingest_batch TO clickstream_ingest;
+GRANT SELECT, INSERT, UPDATE ON partition_offset, dead_letter TO clickstream_ingest;
+GRANT SELECT ON schema_migration TO clickstream_ingest, clickstream_aggregate;
+
+-- The aggregator: reads events, writes everything else.
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clickstream TO clickstream_aggregate;
+REVOKE INSERT, UPDATE, DELETE ON event, schema_migration FROM clickstream_aggregate;
+
+REVOKE EXECUTE ON FUNCTION create_event_partition, drop_event_partition, analyze_relation FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION create_event_partition TO clickstream_ingest, clickstream_aggregate;
+GRANT EXECUTE ON FUNCTION drop_event_partition, analyze_relation TO clickstream_aggregate;

@@ -1,0 +1,121 @@
+"""Numbered SQL files, applied once each, in order, under an advisory lock, with their checksums recorded."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+
+from services.common import rollups
+from services.common.errors import UserError
+from services.common.postgres import MIGRATE_LOCK, Connection
+
+FOLDER = Path(__file__).with_name("sql")
+_GRANTS = Path(__file__).with_name("grants.sql")
+_NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
+_BOOTSTRAP: LiteralString = """
+CREATE SCHEMA IF NOT EXISTS clickstream;
+CREATE SCHEMA IF NOT EXISTS reporting;
+CREATE TABLE IF NOT EXISTS clickstream.schema_migration (
+    name       text        PRIMARY KEY,
+    checksum   text        NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One file: its name, which begins with its number, and its text."""
+
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def read(folder: Path = FOLDER) -> list[Migration]:
+    """The migrations of a folder, in order.
+
+    Raises:
+        UserError: a file is misnamed, or two have the same number.
+    """
+    files = sorted(folder.glob("*.sql"))
+    numbers: dict[str, str] = {}
+    for file in files:
+        match = _NAME.fullmatch(file.name)
+        if match is None:
+            raise UserError(f"migration {file.name}: name it NNNN_verb_object.sql, in lower case")
+        if other := numbers.get(match[1]):
+            raise UserError(f"migrations {other} and {file.name} have the same number: rename the newer")
+        numbers[match[1]] = file.name
+    return [Migration(file.name, file.read_text()) for file in files]
+
+
+def apply(connection: Connection, migrations: list[Migration]) -> list[str]:
+    """Bring an autocommit connection's database up to date; returns the names of what was applied now.
+
+    Raises:
+        UserError: an applied migration was changed or is unknown here, or one fails.
+    """
+    connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATE_LOCK])
+    try:
+        connection.execute(_BOOTSTRAP)
+        pending = _pending(connection, migrations)
+        for migration in pending:
+            _apply_one(connection, migration)
+        with connection.transaction():
+            rollups.create_live_views(connection)
+            connection.execute(_GRANTS.read_bytes())
+        return [migration.name for migration in pending]
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(%s)", [MIGRATE_LOCK])
+
+
+def missing(connection: Connection, migrations: list[Migration]) -> list[str]:
+    """Names of the migrations that the database still lacks.
+
+    Raises:
+        UserError: an applied migration was changed or is unknown here.
+    """
+    ready = connection.execute("SELECT to_regclass('clickstream.schema_migration') IS NOT NULL").fetchone()
+    if ready != (True,):
+        return [migration.name for migration in migrations]
+    return [migration.name for migration in _pending(connection, migrations)]
+
+
+def _pending(connection: Connection, migrations: list[Migration]) -> list[Migration]:
+    applied: dict[str, str] = dict(connection.execute("SELECT name, checksum FROM clickstream.schema_migration"))
+    known = {migration.name for migration in migrations}
+    if unknown := sorted(set(applied) - known):
+        raise UserError(
+            f"the database has migration {unknown[-1]}, which this version does not know: "
+            "it was migrated by a newer version; run that version, or restore a backup from before it"
+        )
+    for migration in migrations:
+        if migration.name in applied and applied[migration.name] != migration.checksum:
+            raise UserError(
+                f"migration {migration.name} was changed after it was applied: "
+                "restore the file, and put the change into a new migration"
+            )
+    return [migration for migration in migrations if migration.name not in applied]
+
+
+def _apply_one(connection: Connection, migration: Migration) -> None:
+    """One file in one transaction, with its record."""
+    try:
+        with connection.transaction():
+            connection.execute(migration.sql.encode())
+            connection.execute(
+                "INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)", [migration.name, migration.checksum]
+            )
+            rollups.create_live_views(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UserError(f"migration {migration.name}: {error}; run it as the owner of the database") from None
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+        raise UserError(f"migration {migration.name}: {error}") from None
