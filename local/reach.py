@@ -1,0 +1,89 @@
+"""Paths for a server that runs as `nobody` because we are root.
+
+A clone below root's home is closed to everyone else. Then the programs are copied, and the data lives, in a directory
+of root's below /var/tmp that others may enter.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from services.common.errors import UserError
+
+
+def programs_for_everyone(folder: Path) -> Path:
+    """The folder of programs itself if others may run them, else that of a copy (some 40 MB, made once)."""
+    installation = folder.parent
+    if may_enter(folder) and all(may_run(program) for program in folder.iterdir()):
+        return folder
+    copy = _shelter() / f"postgres-{_fingerprint(installation)}"
+    if not copy.exists():
+        unfinished = Path(tempfile.mkdtemp(dir=copy.parent))
+        shutil.copytree(installation, unfinished / "new", symlinks=True)
+        _open(unfinished / "new")
+        (unfinished / "new").replace(copy)
+        unfinished.rmdir()
+    return copy / folder.name
+
+
+def data_for_everyone(folder: Path) -> Path:
+    """The data folder itself if others may come to it, else one in our shelter, linked from there."""
+    if may_enter(folder.parent):
+        return folder
+    home = _shelter() / f"data-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+    if not folder.is_symlink():
+        shutil.rmtree(home, ignore_errors=True)  # of a data directory that is no more
+        folder.symlink_to(home)
+    return home
+
+
+def forget(folder: Path) -> None:
+    """Remove a data folder, wherever it lives."""
+    if folder.is_symlink():
+        shutil.rmtree(folder.resolve(), ignore_errors=True)
+        folder.unlink()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def may_enter(folder: Path) -> bool:
+    """Others may pass every directory on the way, and this one."""
+    folder = folder.resolve()
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
+
+
+def may_run(program: Path) -> bool:
+    """Others may read and execute the file."""
+    needed = stat.S_IROTH | stat.S_IXOTH
+    return program.stat().st_mode & needed == needed
+
+
+def _shelter() -> Path:
+    """A directory that only we can write and everyone can enter.
+
+    Raises:
+        UserError: another account made it before us.
+    """
+    path = Path("/var/tmp/clickstream-embedded")  # noqa: S108 (its owner is checked)
+    path.mkdir(mode=0o711, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise UserError(f"{path} belongs to someone else: remove it, or run as a normal user")
+    path.chmod(0o711)
+    return path
+
+
+def _fingerprint(installation: Path) -> str:
+    """Differs when the installed version does."""
+    server = installation / "bin" / "postgres"
+    return hashlib.sha256(f"{installation}{server.stat().st_size}{server.stat().st_mtime_ns}".encode()).hexdigest()[:16]
+
+
+def _open(folder: Path) -> None:
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o444 | (0o111 if path.is_dir() or mode & stat.S_IXUSR else 0))
