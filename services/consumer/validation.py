@@ -1,0 +1,126 @@
+"""Whether bytes from the topic are an event that PostgreSQL will take.
+
+A block of messages is checked at once: decode all, then one regular expression over the joined ids and times, and a
+few scans of joined text. Whatever looks odd there sends the block through the row-by-row check of `faults`, which is
+exact and names the fault. What passes either is accepted by the columns of table `event`.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import DecodeError
+from msgspec.json import Decoder
+from msgspec.structs import astuple
+
+from services.common.event import (
+    PROPERTIES_MAX_BYTES,
+    PROPERTIES_MAX_DEPTH,
+    TIME_PATTERN,
+    UUID7_PATTERN,
+    VALUE_PATTERN,
+    Event,
+)
+from services.consumer import faults
+from services.consumer.faults import Invalid, properties_text
+from services.consumer.limits import Limits
+
+_IDS_AND_TIMES = re.compile(f"(?:{UUID7_PATTERN}{UUID7_PATTERN}{TIME_PATTERN})*", re.ASCII)
+_VALUES = re.compile(f"(?:{VALUE_PATTERN}\n)*", re.ASCII)
+_UPPER = re.compile("[A-Z]*", re.ASCII)
+_MAYBE_PERSON = re.compile(r"[@:]|\d\.\d+\.\d")
+_MAYBE_NUL = b"\\u0000"
+# An exponent of four digits or more, where a number can stand.
+_MAYBE_HUGE = re.compile(r"[:,\[]\s*-?[\d.]+[eE][+-]?\d{4}")
+
+Row = tuple[str | int | None, ...]
+
+
+class _OddError(Exception):
+    """Something in the block needs the row-by-row check."""
+
+
+class Validator:
+    """Turns messages into rows for COPY, in the order of `event.COLUMNS`."""
+
+    def __init__(self) -> None:
+        self._decode = Decoder(Event).decode
+
+    def check(self, values: Sequence[bytes | None], limits: Limits) -> list[Row | Invalid]:
+        """One row, or the reason why there is none, for each message value."""
+        try:
+            return self._block(values, limits)
+        except (_OddError, DecodeError, UnicodeDecodeError, ValueError, TypeError, RecursionError):
+            return [self._row(value, limits) for value in values]
+
+    def _block(self, values: Sequence[bytes | None], limits: Limits) -> list[Row | Invalid]:
+        """All rows of a block in which nothing looks odd."""
+        joined = b"".join(values)  # type: ignore[arg-type]  # a tombstone raises TypeError: odd
+        if _MAYBE_NUL in joined or max(map(len, values), default=0) > limits.max_bytes:  # type: ignore[arg-type]
+            raise _OddError
+        decode = self._decode
+        events = [decode(value) for value in values]  # type: ignore[arg-type]
+        _check_ids_and_times(events, limits)
+        _check_texts(events)
+        texts = [properties_text(event) for event in events]
+        _check_properties([text for text in texts if text is not None])
+        return [(*astuple(event)[:-1], text) for event, text in zip(events, texts, strict=True)]
+
+    def _row(self, value: bytes | None, limits: Limits) -> Row | Invalid:
+        if value is None:
+            return Invalid("tombstone", "the message has no value")
+        if len(value) > limits.max_bytes:
+            return Invalid("too_large", f"{len(value)} bytes, more than CONSUMER_EVENT_MAX_BYTES={limits.max_bytes}")
+        try:
+            event = self._decode(value)
+            text = properties_text(event)
+        except UnicodeDecodeError as error:
+            return Invalid("invalid_utf8", f"{error.reason} at byte {error.start}")
+        except RecursionError:
+            return Invalid("invalid_json", "nested too deep")
+        except DecodeError as error:
+            return faults.explain_decoding(error, value)
+        return faults.find(event, text, limits) or (*astuple(event)[:-1], text)
+
+
+def _check_ids_and_times(events: list[Event], limits: Limits) -> None:
+    """Ids and times have fixed lengths (the struct sees to it), so joined text can't hide a shift between them."""
+    if not _IDS_AND_TIMES.fullmatch("".join([e.event_id + e.session_id + e.event_time for e in events])):
+        raise _OddError
+    times = [e.event_time for e in events]
+    for time in times:
+        datetime.fromisoformat(time)
+    ids = [e.event_id for e in events]
+    if (
+        min(times) < limits.earliest_time
+        or max(times) >= limits.latest_time
+        or min(ids) < limits.earliest_id
+        or max(ids) >= limits.latest_id
+    ):
+        raise _OddError
+
+
+def _check_texts(events: list[Event]) -> None:
+    persons = "\n".join([e.visitor_id if e.user_id is None else f"{e.visitor_id}\n{e.user_id}" for e in events])
+    paths = "".join([e.page_path for e in events])
+    codes = "".join([e.country for e in events if e.country] + [e.currency for e in events if e.currency])
+    values = [e.value for e in events if e.value is not None]
+    lines = "".join([f"{value}\n" for value in values])
+    if (
+        _MAYBE_PERSON.search(persons)
+        or not paths.isascii()  # then 512 characters may be more than 512 bytes
+        or not _UPPER.fullmatch(codes)
+        or lines.count("\n") != len(values)
+        or not _VALUES.fullmatch(lines)
+    ):
+        raise _OddError
+
+
+def _check_properties(texts: list[str]) -> None:
+    if _MAYBE_HUGE.search("\n".join(texts)):
+        raise _OddError
+    for text in texts:
+        if text[0] != "{" or len(text) > PROPERTIES_MAX_BYTES // 4:
+            raise _OddError
+        if text.count("{") + text.count("[") > PROPERTIES_MAX_DEPTH:
+            raise _OddError
