@@ -1,0 +1,51 @@
+"""What a user agent says: crawler or not, browser, operating system and kind of device; each is looked at once."""
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from crawlerdetect import CrawlerDetect  # type: ignore[import-untyped]
+from ua_parser import parse
+
+from services.common.event import DeviceType
+
+_NAME_MAX_LENGTH = 64
+_TABLET = re.compile(r"iPad|Tablet(?! PC)|Kindle|Silk/|PlayBook|Android(?!.*(?:Mobile|Mini|Mobi))", re.IGNORECASE)
+_MOBILE = re.compile(
+    r"Mobi|iPhone|iPod|Android|Windows Phone|BlackBerry|BB10|Opera Mini|Symbian|MIDP|KAIOS|webOS", re.IGNORECASE
+)
+_DESKTOP = re.compile(r"Windows NT|Windows 9|Macintosh|X11|Linux|CrOS|Win98|OpenBSD|FreeBSD", re.IGNORECASE)
+
+
+class Agent(NamedTuple):
+    """A user agent; `browser` and `os` are families without versions."""
+
+    crawler: bool
+    browser: str | None
+    os: str | None
+    device_type: DeviceType
+
+
+UNKNOWN = Agent(crawler=False, browser=None, os=None, device_type="other")
+_crawlers = CrawlerDetect()
+
+
+@lru_cache(maxsize=16_384)
+def describe(user_agent: str) -> Agent:
+    """What is known of a user agent; nothing for an empty one."""
+    crawler = _crawlers.is_crawler(user_agent)
+    known = parse(user_agent)
+    return Agent(
+        crawler,
+        known.user_agent.family[:_NAME_MAX_LENGTH] if known.user_agent else None,
+        known.os.family[:_NAME_MAX_LENGTH] if known.os else None,
+        "other" if crawler else _device_type(user_agent),
+    )
+
+
+def _device_type(user_agent: str) -> DeviceType:
+    if _TABLET.search(user_agent):
+        return "tablet"
+    if _MOBILE.search(user_agent):
+        return "mobile"
+    return "desktop" if _DESKTOP.search(user_agent) else "other"

@@ -1,0 +1,103 @@
+"""`replay FILE…`: real data through the same pipeline as everything else."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from services.common.settings import load
+from services.producer.pacing import Pace, Speed, Unpaced
+from services.producer.replay import display, mapping
+from services.producer.replay.files import InputFile
+from services.producer.replay.report import Report
+from services.producer.replay.settings import ReplaySettings
+from services.producer.replay.source import Options, Replay
+from services.producer.running import run
+from services.producer.source import Message
+
+log = structlog.stdlib.get_logger("producer")
+
+
+def replay(
+    files: Annotated[list[Path], typer.Argument(help="Files, plain or gzipped.", metavar="FILE…")],
+    format_: Annotated[
+        str | None, typer.Option("--format", help="combined, ndjson or csv; default: by the file's name.")
+    ] = None,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="CSV: FIELD=COLUMN,… (page_path=/item/{COLUMN} and properties.NAME=COLUMN too)."),
+    ] = None,
+    map_event: Annotated[
+        list[str] | None, typer.Option(help="CSV: THEIRS=OURS,… for the names of event types.")
+    ] = None,
+    speed: Annotated[
+        str | None, typer.Option(help="max, real (as long as it took), or a multiple such as x60.")
+    ] = None,
+    bots: Annotated[str | None, typer.Option(help="drop or keep what crawlers asked for; default: drop.")] = None,
+    source: Annotated[str | None, typer.Option(help="Name of the data; part of every derived id.")] = None,
+    site: Annotated[str | None, typer.Option(help="https://example.org: stands before the path in page_url.")] = None,
+) -> None:
+    """Replay web-server logs, NDJSON of our own event, or CSV. Twice the same file stores nothing twice."""
+    settings = load(
+        ReplaySettings,
+        producer_format=format_,
+        producer_speed=speed,
+        producer_bots=bots,
+        producer_source=source,
+        producer_site=site,
+        producer_progress_seconds=display.TERMINAL_SECONDS if display.on_terminal() else None,
+    )
+    options = Options(
+        mapping=mapping.parse(map_ or [], map_event or []),
+        format=settings.producer_format,
+        source=settings.producer_source,
+        site=settings.producer_site and settings.producer_site.rstrip("/"),
+        keep_bots=settings.producer_bots == "keep",
+        visitor_key=settings.producer_visitor_key.get_secret_value(),
+    )
+    report = Report()
+    inputs = [InputFile(path) for path in files]
+    events = Replay(inputs, options, report)
+    try:
+        with display.shown(inputs, report) as show:
+            run(events, settings, _Attended(events, pace_of(settings.producer_speed)), show)
+    finally:
+        _conclude(report, options)
+    if events.failure is not None:
+        raise events.failure
+
+
+def pace_of(speed: str) -> Pace:
+    """The pace that `--speed` asks for."""
+    if speed == "max":
+        return Unpaced()
+    return Speed(1.0 if speed == "real" else float(speed.removeprefix("x")))
+
+
+class _Attended:
+    """A pace that lets the source know of `stop`, since it may read for minutes without finding an event."""
+
+    def __init__(self, events: Replay, pace: Pace) -> None:
+        self._events = events
+        self._pace = pace
+
+    def bursts(self, messages: Iterator[Message], stop: threading.Event) -> Iterator[list[Message]]:
+        self._events.stop = stop
+        yield from self._pace.bursts(messages, stop)
+
+
+def _conclude(report: Report, options: Options) -> None:
+    log.info("replayed", **report.as_dict())
+    if display.on_terminal():
+        display.print_summary(report)
+    for advice in report.advice(int(time.time() * 1000)):
+        log.warning(advice)
+    if report.addresses and not options.visitor_key:
+        log.warning(
+            "pseudonyms made without a key can be undone by trying all addresses: "
+            "set PRODUCER_VISITOR_KEY for data that is not public"
+        )

@@ -1,0 +1,78 @@
+"""NDJSON of our own event, one JSON object a line: passed through, with foreign ids and times made ours."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from services.common.event import COLUMNS
+from services.common.timestamps import rfc3339_ms
+from services.producer.replay import times
+from services.producer.replay.identity import EventIds
+from services.producer.replay.ordering import Found
+from services.producer.replay.report import BadLineError
+from services.producer.replay.validity import NO_SESSION, to_event
+
+# The event before its types are checked: ids and times may still be foreign; properties stay as they are written.
+_Loose = msgspec.defstruct(
+    "_Loose",
+    [(name, Raw if name == "properties" else Any, None) for name in COLUMNS],
+    forbid_unknown_fields=True,
+)
+_decoder = msgspec.json.Decoder(_Loose)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Makes an event of a line; `session_id` may be missing, then sessions are cut."""
+
+    ids: EventIds
+
+    def __call__(self, line: bytes) -> Found:
+        """The event.
+
+        Raises:
+            BadLineError: the line is not one of our events.
+        """
+        try:
+            loose = _decoder.decode(line)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise BadLineError(_reason(error)) from None
+        fields = {name: value for name in COLUMNS if (value := getattr(loose, name)) is not None}
+        if fields.get("properties") == b"null":
+            del fields["properties"]
+        time_ms = times.parse(_required(fields, "event_time"))
+        session = _optional(fields, "session_id")
+        fields["event_id"] = self._event_id(_optional(fields, "event_id"), time_ms, line)
+        fields["event_time"] = rfc3339_ms(time_ms)
+        fields["session_id"] = NO_SESSION
+        return Found(time_ms, to_event(fields), session)
+
+    def _event_id(self, foreign_id: str | None, time_ms: int, line: bytes) -> str:
+        if foreign_id is not None:
+            return self.ids.of_foreign(time_ms, foreign_id)
+        return self.ids.of_line(time_ms, line.decode("utf-8", "surrogateescape"))
+
+
+def _required(fields: dict[str, Any], name: str) -> str:
+    value = _optional(fields, name)
+    if value is None:
+        raise BadLineError(f"{name} is missing")
+    return value
+
+
+def _optional(fields: dict[str, Any], name: str) -> str | None:
+    """A text, or a number as text: epoch times and numeric ids are written so."""
+    value = fields.get(name)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return repr(value)
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise BadLineError(f"{name} is not a text")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, msgspec.ValidationError):
+        return "an unknown field, or not an object"
+    return "not JSON"

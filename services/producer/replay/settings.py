@@ -1,0 +1,33 @@
+"""The replay's settings; each is an option of the command too."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+
+from services.producer.settings import SendingSettings
+
+
+class ReplaySettings(SendingSettings):
+    """How files become events."""
+
+    monitoring_port: int = Field(
+        0, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0: any free one"
+    )
+    producer_format: Literal["combined", "ndjson", "csv"] | None = Field(
+        None, description="combined, ndjson or csv; unset: by the file's name"
+    )
+    producer_speed: str = Field(
+        "max",
+        pattern=r"^(max|real|x(0\.\d*[1-9]\d*|[1-9]\d{0,8}(\.\d+)?))$",
+        description="max, real (as long as it took), or a multiple such as x60",
+    )
+    producer_bots: Literal["drop", "keep"] = Field("drop", description="drop or keep what crawlers asked for")
+    producer_source: str = Field(
+        "replay", min_length=1, max_length=128, description="name of the data; part of every derived id"
+    )
+    producer_site: str | None = Field(
+        None, pattern=r"^https?://[^\s/?#]+/?$", description="what stands before a path: https://example.org"
+    )
+    producer_visitor_key: SecretStr = Field(
+        SecretStr(""), description="secret that makes pseudonyms of addresses; the same one for the same ids"
+    )

@@ -1,0 +1,111 @@
+"""The replay as a source: files in, messages out, in the order of their times and with their own times."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import merge
+from typing import Literal
+
+import msgspec
+
+from services.common.errors import UserError
+from services.producer.replay import combined, ndjson, rows, table
+from services.producer.replay.files import LINE_MAX_BYTES, InputFile
+from services.producer.replay.identity import EventIds, Pseudonyms
+from services.producer.replay.mapping import Mapping
+from services.producer.replay.ordering import Found, in_order
+from services.producer.replay.report import BadLineError, Report
+from services.producer.replay.sessions import Sessions
+from services.producer.source import Message
+
+Format = Literal["combined", "ndjson", "csv"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are read. `source` is part of every derived id; `site` is what stands before a path in a URL."""
+
+    mapping: Mapping
+    format: Format | None = None
+    source: str = "replay"
+    site: str | None = None
+    keep_bots: bool = False
+    visitor_key: str = ""
+
+
+class Replay:
+    """Messages of one or more files, merged by time; a visitor's session goes on from one file to the next.
+
+    `stop`, once set, ends it soon. After the last message `failure` says why a file could not be read to its end.
+    """
+
+    def __init__(self, files: list[InputFile], options: Options, report: Report) -> None:
+        """See that the files can be read as the options want it, before anything is sent.
+
+        Raises:
+            UserError: the mapping doesn't fit a CSV file.
+        """
+        self._files = files
+        self._options = options
+        self._report = report
+        self._pseudonyms = Pseudonyms(options.visitor_key)
+        self._templates = {
+            file: options.mapping.for_header(table.header(file), str(file.path))
+            for file in files
+            if self._format(file) == "csv"
+        }
+        self.stop = threading.Event()
+        self.failure: UserError | None = None
+
+    def __iter__(self) -> Iterator[Message]:
+        encode = msgspec.json.Encoder().encode
+        sessions = Sessions(self._options.source)
+        streams = [in_order(self._found(file), self._report) for file in self._files]
+        try:
+            for time_ms, event, named in merge(*streams, key=lambda found: found.time_ms):
+                event.session_id = sessions.session_id(event.visitor_id, time_ms, named)
+                self._report.event(event.event_type, time_ms)
+                yield Message(time_ms, event.visitor_id.encode(), encode(event))
+        except UserError as error:  # what was read before is still to be delivered
+            self.failure = error
+
+    def _format(self, file: InputFile) -> Format:
+        return self._options.format or format_of(file)
+
+    def _found(self, file: InputFile) -> Iterator[Found]:
+        options, report, ids = self._options, self._report, EventIds(self._options.source)
+        if file in self._templates:
+            read_row = rows.Reader(
+                self._templates[file], options.mapping.events, ids, self._pseudonyms, report, options.keep_bots
+            )
+            return table.read(file, (line for _, line in self._lines(file)), report, read_row)
+        if self._format(file) == "ndjson":
+            return self._by_line(file, ndjson.Reader(ids))
+        return self._by_line(file, combined.Reader(ids, self._pseudonyms, report, options.site, options.keep_bots))
+
+    def _by_line(self, file: InputFile, read: "combined.Reader | ndjson.Reader") -> Iterator[Found]:
+        for number, line in self._lines(file):
+            self._report.lines += 1
+            try:
+                if len(line) > LINE_MAX_BYTES:
+                    raise BadLineError("longer than 1 MiB")
+                found = read(line) if line else None
+            except BadLineError as error:
+                self._report.bad_line(str(file.path), number, str(error))
+            else:
+                if found is not None:
+                    yield found
+
+    def _lines(self, file: InputFile) -> Iterator[tuple[int, bytes]]:
+        for number_and_line in file.lines():
+            if self.stop.is_set():
+                return
+            yield number_and_line
+
+
+def format_of(file: InputFile) -> Format:
+    """The format that a file's name tells of; a web-server log if none."""
+    name = file.path.name.lower().removesuffix(".gz")
+    if name.endswith((".ndjson", ".jsonl", ".json")):
+        return "ndjson"
+    return "csv" if name.endswith((".csv", ".tsv")) else "combined"
