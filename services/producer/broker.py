@@ -19,6 +19,7 @@ _REFUSED = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "the user may not write idempotently to this cluster",
 }
 _NO_CONNECTION = (KafkaError._TRANSPORT, KafkaError._RESOLVE, KafkaError._SSL)
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)
 
 log = structlog.stdlib.get_logger("producer")
 
@@ -36,6 +37,7 @@ class Broker:
         self._away = False
         self._refusal: str | None = None
         self._last_problem = ""
+        self._dropped = 0
         self.failures: dict[str, int] = {}
         self.client = Producer(
             client_config(settings, "clickstream-producer")
@@ -62,7 +64,9 @@ class Broker:
 
     def _failed(self, error: KafkaError | None, _message: object) -> None:
         """A message that will never arrive: the first of each reason is told at once, all are counted."""
-        if error is not None:
+        if error is not None and error.code() in _PURGED:
+            self._dropped += 1
+        elif error is not None:
             self.count_failure(error)
 
     def count_failure(self, error: KafkaError) -> None:
@@ -107,6 +111,13 @@ class Broker:
         except KafkaException as exception:
             self.count_failure(exception.args[0])
         return True
+
+    def give_up(self) -> int:
+        """Drop what is still queued, which ends in nothing once all is delivered; returns how many messages it was."""
+        self.client.purge()
+        while self.client.poll(0.2):
+            pass  # each message dropped reports itself; the queue's length would count other reports as well
+        return self._dropped
 
     def poll(self, seconds: float = 0.0) -> None:
         """Let the client report.

@@ -71,15 +71,16 @@ def send(
     broker = Broker(settings, health or Health())
     meter = Meter(broker, settings.producer_progress_seconds, progress or log_progress)
     patience = _Patience(stop, settings.producer_flush_seconds)
-    started_at = time.monotonic()
     unqueued = 0
-    if broker.wait_for_topic(stop):
+    found = broker.wait_for_topic(stop)
+    started_at = time.monotonic()
+    if found:
         for burst in pace.bursts(iter(source), stop):
             unqueued += _queue(burst, broker, meter, patience)
             broker.poll()
             meter.look()
         _drain(broker, meter, patience)
-    sent = Sent(meter.delivered, meter.failed, len(broker.client) + unqueued)
+    sent = Sent(meter.delivered, meter.failed, broker.give_up() + unqueued)
     _log_totals(sent, meter.bytes_made, time.monotonic() - started_at)
     return sent
 
