@@ -87,7 +87,7 @@ def _running(*servers: Server) -> Iterator[None]:
             server.wait_ready()
         yield
     finally:
-        with _undisturbed():
+        with undisturbed():
             for server in servers:
                 server.process.ask_to_stop()
             for server in servers:
@@ -95,7 +95,7 @@ def _running(*servers: Server) -> Iterator[None]:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """A second Ctrl-C does not interrupt the clean end."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

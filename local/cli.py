@@ -1,0 +1,69 @@
+"""The command line of the platform on one machine."""
+
+import random
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from local import demo as demonstration
+from local.options import PLEASANT_RATE, Options
+from services.common.errors import UserError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+DATA = Path(".local")
+
+
+@app.callback()
+def local() -> None:
+    """The platform on one machine, without containers: Apache Kafka, PostgreSQL and the services as processes."""
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def demo(
+    context: typer.Context,
+    events: Annotated[int | None, typer.Option(min=0, help="Send so many messages, check everything, end.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help=f"Events a second. Default: {PLEASANT_RATE:.0f}; with --events as fast as possible.",
+            show_default=False,
+        ),
+    ] = None,
+    consumers: Annotated[int, typer.Option(min=1, max=12, help="How many consumers share the partitions.")] = 2,
+    replay: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Replay a log, NDJSON or CSV file instead.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="With --events: same seed, same visitors.")] = None,
+    late: Annotated[float, typer.Option(min=0, max=0.5, help="Share of events that come late.")] = 0.02,
+    duplicates: Annotated[float, typer.Option(min=0, max=0.5, help="Share of messages that are retries.")] = 0.02,
+    invalid: Annotated[float, typer.Option(min=0, max=0.5, help="Share of messages that are broken.")] = 0.005,
+    keep: Annotated[bool, typer.Option("--keep", help="Go on with the data of the last run.")] = False,
+    data: Annotated[Path, typer.Option(file_okay=False, help="Where data and logs are kept.")] = DATA,
+    svg: Annotated[Path | None, typer.Option(dir_okay=False, help="At the end, save the page as a picture.")] = None,
+) -> None:
+    """Run the whole platform here and watch it.
+
+    Runs until Ctrl-C; with --events or --replay it ends by itself, with a verdict: exit code 0 means that every message
+    is accounted for and every figure equals a recount. Each run starts on fresh data unless --keep is given. Options
+    that are not named here go to the producer (for --replay: --map, --speed, further files, ...).
+    """
+    if replay and events is not None:
+        raise UserError("--events and --replay exclude each other: a replay sends what its files hold")
+    shares = ["--late", f"{late:g}", "--duplicates", f"{duplicates:g}", "--invalid", f"{invalid:g}"]
+    options = Options(
+        data=data,
+        keep=keep,
+        consumers=consumers,
+        events=events,
+        rate=rate,
+        seed=random.randrange(1_000_000) if seed is None else seed,
+        replay=replay.resolve() if replay else None,
+        producer=[*([] if replay else shares), *context.args],
+        svg=svg,
+    )
+    try:
+        demonstration.run(options)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
