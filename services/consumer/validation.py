@@ -41,19 +41,19 @@ class _OddError(Exception):
 
 
 class Validator:
-    """Turns messages into rows for COPY, in the order of `event.COLUMNS`."""
+    """Turns messages into rows for COPY: the fields in the order of `event.COLUMNS`, then the batch's id."""
 
     def __init__(self) -> None:
         self._decode = Decoder(Event).decode
 
-    def check(self, values: Sequence[bytes | None], limits: Limits) -> list[Row | Invalid]:
+    def check(self, values: Sequence[bytes | None], limits: Limits, batch_id: int) -> list[Row | Invalid]:
         """One row, or the reason why there is none, for each message value."""
         try:
-            return self._block(values, limits)
+            return self._block(values, limits, batch_id)
         except (_OddError, DecodeError, UnicodeDecodeError, ValueError, TypeError, RecursionError):
-            return [self._row(value, limits) for value in values]
+            return [self._row(value, limits, batch_id) for value in values]
 
-    def _block(self, values: Sequence[bytes | None], limits: Limits) -> list[Row | Invalid]:
+    def _block(self, values: Sequence[bytes | None], limits: Limits, batch_id: int) -> list[Row | Invalid]:
         """All rows of a block in which nothing looks odd."""
         joined = b"".join(values)  # type: ignore[arg-type]  # a tombstone raises TypeError: odd
         if _MAYBE_NUL in joined or max(map(len, values), default=0) > limits.max_bytes:  # type: ignore[arg-type]
@@ -64,9 +64,9 @@ class Validator:
         _check_texts(events)
         texts = [properties_text(event) for event in events]
         _check_properties([text for text in texts if text is not None])
-        return [(*astuple(event)[:-1], text) for event, text in zip(events, texts, strict=True)]
+        return [(*astuple(event)[:-1], text, batch_id) for event, text in zip(events, texts, strict=True)]
 
-    def _row(self, value: bytes | None, limits: Limits) -> Row | Invalid:
+    def _row(self, value: bytes | None, limits: Limits, batch_id: int) -> Row | Invalid:
         if value is None:
             return Invalid("tombstone", "the message has no value")
         if len(value) > limits.max_bytes:
@@ -80,7 +80,7 @@ class Validator:
             return Invalid("invalid_json", "nested too deep")
         except DecodeError as error:
             return faults.explain_decoding(error, value)
-        return faults.find(event, text, limits) or (*astuple(event)[:-1], text)
+        return faults.find(event, text, limits) or (*astuple(event)[:-1], text, batch_id)
 
 
 def _check_ids_and_times(events: list[Event], limits: Limits) -> None:

@@ -7,6 +7,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA reporting TO clickstream_ingest, clickstrea
 -- The consumer: adds events and its books, never changes an event.
 GRANT SELECT, INSERT ON event, ingest_batch TO clickstream_ingest;
 GRANT SELECT, INSERT, UPDATE ON partition_offset, dead_letter TO clickstream_ingest;
+GRANT USAGE ON SEQUENCE ingest_batch_batch_id_seq TO clickstream_ingest;
 GRANT SELECT ON schema_migration TO clickstream_ingest, clickstream_aggregate;
 
 -- The aggregator: reads events, writes everything else.

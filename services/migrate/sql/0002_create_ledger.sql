@@ -1,20 +1,22 @@
 -- The consumer's position and running balance: received = stored + duplicate + dead.
 -- This is the truth; the offsets committed to Kafka only mirror it for lag tools and autoscalers.
 CREATE TABLE partition_offset (
-    topic       text        NOT NULL,
-    partition   integer     NOT NULL,
-    next_offset bigint      NOT NULL,
-    topic_id    text,
-    received    bigint      NOT NULL DEFAULT 0,
-    stored      bigint      NOT NULL DEFAULT 0,
-    duplicate   bigint      NOT NULL DEFAULT 0,
-    dead        bigint      NOT NULL DEFAULT 0,
-    lost        bigint      NOT NULL DEFAULT 0,
-    updated_at  timestamptz NOT NULL DEFAULT now(),
+    topic          text        NOT NULL,
+    partition      integer     NOT NULL,
+    next_offset    bigint      NOT NULL,
+    high_watermark bigint      NOT NULL,
+    topic_id       text,
+    received       bigint      NOT NULL DEFAULT 0,
+    stored         bigint      NOT NULL DEFAULT 0,
+    duplicate      bigint      NOT NULL DEFAULT 0,
+    dead           bigint      NOT NULL DEFAULT 0,
+    lost           bigint      NOT NULL DEFAULT 0,
+    updated_at     timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, partition)
 ) WITH (fillfactor = 50);
 
 COMMENT ON COLUMN partition_offset.topic_id IS 'tells a topic from one made anew under the same name (KIP-516)';
+COMMENT ON COLUMN partition_offset.high_watermark IS 'the partition''s end when it was last read';
 COMMENT ON COLUMN partition_offset.lost IS 'offsets that were gone before we could read them';
 
 -- One row a batch, committed with its events, its dead letters and its offsets.

@@ -1,7 +1,8 @@
 -- The pipeline itself, for dashboards; the rollups' live views are generated beside these.
 CREATE VIEW reporting.partition_offset AS
-SELECT topic, partition, next_offset, received, stored, duplicate, dead, lost,
-    received - stored - duplicate - dead AS imbalance, updated_at
+SELECT topic, partition, next_offset, high_watermark, received, stored, duplicate, dead, lost,
+    received - stored - duplicate - dead AS imbalance,
+    greatest(high_watermark - next_offset, 0) AS lag_messages, updated_at
 FROM partition_offset;
 
 CREATE VIEW reporting.ingest_batch AS

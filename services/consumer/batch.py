@@ -1,0 +1,80 @@
+"""Messages taken together: what is committed in one transaction, or not at all."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from confluent_kafka import Message
+
+from services.consumer.faults import Invalid
+from services.consumer.limits import Limits
+from services.consumer.validation import Row, Validator
+
+BLOCK_ROWS = 500
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that can't become an event, and why."""
+
+    message: Message
+    invalid: Invalid
+
+
+@dataclass
+class Batch:
+    """Messages of one topic in the order they were consumed, and what validation made of them.
+
+    `first_offsets` is where each partition stood before the batch, `next_offsets` where it stands after it;
+    `high_watermarks` is the end of each partition as far as the broker has told. `rows[i]` came from
+    `row_messages[i]`. The ledger gives `batch_id` before the first row is made.
+    """
+
+    topic: str
+    messages: list[Message]
+    first_offsets: dict[int, int]
+    next_offsets: dict[int, int]
+    high_watermarks: dict[int, int]
+    batch_id: int = 0
+    rows: list[Row] = field(default_factory=list)
+    row_messages: list[Message] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    _validated: int = 0
+
+    @property
+    def partitions(self) -> list[int]:
+        """The partitions it moves on, in order."""
+        return sorted(self.next_offsets)
+
+    def validate(self, validator: Validator, limits: Limits) -> Iterator[Row]:
+        """Rows as they pass, block by block: writing them while the next block is checked keeps both sides busy.
+
+        A second call begins with what the first has kept, so a retry does not check again.
+        """
+        yield from self.rows
+        while self._validated < len(self.messages):
+            first = len(self.rows)
+            self._validate_block(validator, limits)
+            yield from islice(self.rows, first, None)
+
+    def _validate_block(self, validator: Validator, limits: Limits) -> None:
+        block = self.messages[self._validated : self._validated + BLOCK_ROWS]
+        checked = validator.check([message.value() for message in block], limits, self.batch_id)
+        for message, result in zip(block, checked, strict=True):
+            if type(result) is Invalid:
+                self.dead_letters.append(DeadLetter(message, result))
+            else:
+                self.rows.append(result)
+                self.row_messages.append(message)
+        self._validated += len(block)
+
+    def reject(self, index: int, invalid: Invalid) -> None:
+        """Make a dead letter of a row that the database would not take."""
+        self.dead_letters.append(DeadLetter(self.row_messages.pop(index), invalid))
+        del self.rows[index]
+
+
+def per_partition(messages: Iterable[Message]) -> Counter[int]:
+    """How many messages of each partition."""
+    return Counter(message.partition() for message in messages)  # type: ignore[misc]  # consumed: it has one

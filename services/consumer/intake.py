@@ -1,0 +1,240 @@
+"""Messages from the broker: assignment, positions and the collecting of batches.
+
+A newly assigned partition stays paused until its position is taken from PostgreSQL: Kafka's committed offsets are a
+mirror for lag tools, nothing here reads them.
+"""
+
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+from msgspec import json
+
+from services.common.kafka import client_config
+from services.common.log import Logger
+from services.common.postgres import Connection
+from services.consumer import metrics, positions
+from services.consumer.batch import Batch
+from services.consumer.settings import ConsumerSettings
+
+_CHUNK_MESSAGES = 1000
+_STATISTICS_MS = 2000
+_WATERMARK_SECONDS = 10
+# What the broker says while it, or the topic, is on its way: librdkafka goes on trying.
+_PASSING = (
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT,
+    KafkaError._MAX_POLL_EXCEEDED,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+)
+
+
+class Intake:
+    """One member of the consumer group.
+
+    `lost_since_batch` holds partitions taken from us since the batch at hand was collected.
+    """
+
+    def __init__(self, settings: ConsumerSettings, log: Logger) -> None:
+        self._settings = settings
+        self._log = log
+        self._topic = settings.kafka_topic
+        self._positions: dict[int, int] = {}
+        self._unpositioned: set[int] = set()
+        self._paused = False
+        self._broker_problem: str | None = "not connected to the broker yet"
+        client = client_config(settings, settings.consumer_name)
+        self._admin = AdminClient(client)
+        self._consumer = Consumer(client | self._group_config())
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def _group_config(self) -> dict[str, object]:
+        timeout_ms = self._settings.consumer_session_timeout_seconds * 1000
+        return {
+            "group.id": self._settings.consumer_group_id,
+            "partition.assignment.strategy": "cooperative-sticky",
+            "session.timeout.ms": timeout_ms,
+            "heartbeat.interval.ms": max(timeout_ms // 4, 100),
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 100,
+            "message.max.bytes": 100_000_000,
+            "receive.message.max.bytes": 200_000_000,
+            "statistics.interval.ms": _STATISTICS_MS,
+            "stats_cb": self._on_statistics,
+            "error_cb": self._on_error,
+        }
+
+    @property
+    def broker_problem(self) -> str | None:
+        """Why there is nothing to read, or None while a broker answers."""
+        return self._broker_problem
+
+    def owns(self, batch: Batch) -> bool:
+        """Whether every partition of the batch is still ours and stands where the batch begins."""
+        return all(self._positions.get(p) == offset for p, offset in batch.first_offsets.items())
+
+    def take_positions(self, connection: Connection) -> None:
+        """Give newly assigned partitions their positions and let them run.
+
+        Raises:
+            psycopg.Error: the database can't tell now; they stay paused.
+        """
+        if not self._unpositioned:
+            return
+        partitions = sorted(self._unpositioned)
+        try:
+            found = positions.extents(self._admin, self._topic, partitions)
+            identity = positions.topic_id(self._admin, self._topic)
+        except KafkaException as error:
+            self._set_broker_problem(error.args[0].str())
+            return
+        self._broker_problem = None
+        offsets, gaps = positions.take(connection, self._topic, found, identity, self._settings.consumer_name)
+        for gap in gaps:
+            metrics.LOST.inc(gap.lost)
+            self._log.error("gap in the topic", **vars(gap))
+        self._start_at(offsets)
+
+    def _start_at(self, offsets: dict[int, int]) -> None:
+        """Assigning anew, unlike seeking, also discards whatever was fetched from elsewhere."""
+        self._consumer.incremental_unassign([TopicPartition(self._topic, p) for p in offsets])
+        started = [TopicPartition(self._topic, p, offset) for p, offset in offsets.items()]
+        self._consumer.incremental_assign(started)
+        self._consumer.resume(started)
+        self._positions.update(offsets)
+        self._unpositioned -= offsets.keys()
+
+    def collect(self) -> Batch | None:
+        """A batch, once it is full or its first message has waited long enough; None if nothing came."""
+        settings = self._settings
+        messages: list[Message] = []
+        size = 0
+        deadline = time.monotonic() + settings.consumer_batch_seconds
+        while len(messages) < settings.consumer_batch_size and size < settings.consumer_batch_bytes:
+            room = settings.consumer_batch_size - len(messages)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            chunk = self._consumer.consume(min(_CHUNK_MESSAGES, room), timeout=min(left, 0.05))
+            messages += chunk
+            size += sum(map(len, chunk))
+        return self._batch(messages)
+
+    def _batch(self, messages: list[Message]) -> Batch | None:
+        """What of the messages is ours and new; a redelivery from before our position is stored already."""
+        ours: list[Message] = []
+        next_offsets: dict[int, int] = {}
+        for message in messages:
+            if message.error() is not None:
+                self._on_message_error(message)
+                continue
+            partition, offset = message.partition(), message.offset()
+            position = next_offsets.get(partition, self._positions.get(partition))  # type: ignore[arg-type]
+            if position is not None and offset >= position:  # type: ignore[operator]
+                ours.append(message)
+                next_offsets[partition] = offset + 1  # type: ignore[index, operator]
+        if not ours:
+            return None
+        first_offsets = {partition: self._positions[partition] for partition in next_offsets}
+        return Batch(self._topic, ours, first_offsets, next_offsets, self._high_watermarks(next_offsets))
+
+    def _high_watermarks(self, next_offsets: dict[int, int]) -> dict[int, int]:
+        """The ends as of the last fetch: no request is made."""
+        ends = {}
+        for partition, next_offset in next_offsets.items():
+            known = self._consumer.get_watermark_offsets(TopicPartition(self._topic, partition), cached=True)
+            ends[partition] = max(known[1] if known else 0, next_offset)
+        return ends
+
+    def stored(self, batch: Batch) -> None:
+        """The batch is committed: go on behind it, and mirror the offsets to Kafka."""
+        self._positions.update({p: o for p, o in batch.next_offsets.items() if p in self._positions})
+        mirror = [TopicPartition(self._topic, p, o) for p, o in batch.next_offsets.items() if p in self._positions]
+        if mirror:
+            self._consumer.commit(offsets=mirror, asynchronous=True)
+
+    def abandon(self, batch: Batch) -> None:
+        """The batch was dropped: its partitions, where they are still ours, take their positions again."""
+        self._hold(set(batch.next_offsets) & self._positions.keys())
+
+    def pause(self) -> None:
+        """Fetch nothing, but stay in the group: back-pressure while the database is away."""
+        if not self._paused:
+            self._consumer.pause(self._consumer.assignment())
+            self._paused = True
+
+    def resume(self) -> None:
+        """Fetch again."""
+        if self._paused:
+            self._paused = False
+            self._consumer.resume([TopicPartition(self._topic, p) for p in self._positions])
+
+    def keep_alive(self, seconds: float) -> None:
+        """Serve the group's protocol for a while, without taking messages."""
+        message = self._consumer.poll(seconds)
+        if message is None:
+            return
+        if message.error() is not None:
+            self._on_message_error(message)
+        elif message.partition() in self._positions:
+            self._hold({message.partition()})  # type: ignore[arg-type]  # fetched anew once we can store
+
+    def close(self) -> None:
+        """Leave the group, so that the others take over at once."""
+        self._consumer.close()
+
+    def _hold(self, partitions: set[int]) -> None:
+        self._consumer.pause([TopicPartition(self._topic, p) for p in partitions])
+        for partition in partitions:
+            del self._positions[partition]
+        self._unpositioned |= partitions
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        self._log.info("partitions assigned", partitions=sorted(tp.partition for tp in assigned))
+        consumer.incremental_assign(assigned)
+        consumer.pause(assigned)
+        self._unpositioned |= {tp.partition for tp in assigned}
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        self._log.info("partitions revoked", partitions=sorted(tp.partition for tp in revoked))
+        consumer.incremental_unassign(revoked)
+        for tp in revoked:
+            self._positions.pop(tp.partition, None)
+            self._unpositioned.discard(tp.partition)
+            metrics.forget(tp.partition)
+
+    def _on_message_error(self, message: Message) -> None:
+        error = message.error()
+        if error is None:
+            return
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            partition = message.partition()
+            if partition in self._positions:
+                self._hold({partition})
+        elif error.code() in _PASSING or error.retriable():
+            self._set_broker_problem(error.str())
+        else:
+            raise KafkaException(error)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._set_broker_problem(error.str())
+
+    def _set_broker_problem(self, problem: str) -> None:
+        if self._broker_problem is None:
+            self._log.warning("waiting for the broker", reason=problem)
+        self._broker_problem = problem
+
+    def _on_statistics(self, text: str) -> None:
+        brokers = json.decode(text)["brokers"].values()
+        if any(broker["state"] == "UP" for broker in brokers):
+            if self._broker_problem is not None:
+                self._log.info("connected to the broker")
+            self._broker_problem = None

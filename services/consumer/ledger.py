@@ -1,0 +1,163 @@
+"""The books of a batch: where each partition stands, what became of every message, and the dead letters."""
+
+import time
+from base64 import b64encode
+from collections import Counter
+from dataclasses import dataclass
+from typing import LiteralString, cast
+
+from confluent_kafka import Message
+from msgspec import json
+
+from services.common.event import COLUMNS
+from services.common.timestamps import rfc3339_ms
+from services.consumer.batch import Batch, DeadLetter, per_partition
+from services.consumer.ways import Cursor
+
+REPLAY_HEADER = "clickstream-dead-letter-id"
+_EVENT_TIME = COLUMNS.index("event_time")
+
+_CLAIM: LiteralString = """
+SELECT partition, next_offset, (SELECT nextval('ingest_batch_batch_id_seq'))
+FROM partition_offset
+WHERE topic = %s AND partition = ANY (%s)
+ORDER BY partition
+FOR UPDATE
+"""
+_ADVANCE: LiteralString = """
+UPDATE partition_offset AS o
+SET next_offset = n.next_offset, high_watermark = n.high_watermark, received = o.received + n.received,
+    stored = o.stored + n.received - n.duplicate - n.dead, duplicate = o.duplicate + n.duplicate,
+    dead = o.dead + n.dead, updated_at = clock_timestamp()
+FROM unnest(%(partitions)s::integer[], %(next_offsets)s::bigint[], %(high_watermarks)s::bigint[],
+    %(received)s::bigint[], %(duplicate)s::bigint[], %(dead)s::bigint[])
+    AS n (partition, next_offset, high_watermark, received, duplicate, dead)
+WHERE o.topic = %(topic)s AND o.partition = n.partition
+"""
+_RECORD: LiteralString = """
+INSERT INTO ingest_batch (batch_id, topic, partitions, first_offsets, next_offsets, lag_messages, received, stored,
+    duplicate, dead, bytes, min_event_time, max_event_time, freshness_p50_seconds, freshness_p95_seconds,
+    freshness_p99_seconds, seconds, consumer, rolled_up)
+VALUES (%(batch_id)s, %(topic)s, %(partitions)s, %(first_offsets)s, %(next_offsets)s, %(lag_messages)s, %(received)s,
+    %(stored)s, %(duplicate)s, %(dead)s, %(bytes)s, %(min_event_time)s, %(max_event_time)s, %(p50)s, %(p95)s,
+    %(p99)s, %(seconds)s, %(consumer)s, %(stored)s = 0)
+"""
+_COPY_DEAD_LETTER: LiteralString = """
+COPY dead_letter (batch_id, topic, partition, message_offset, produced_at, reason, message, key, value, headers,
+    replay_of)
+FROM STDIN
+"""
+
+
+class FencedError(Exception):
+    """A partition stands elsewhere than we left it: another consumer owns it now."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a batch's messages; freshness is from produced to stored, in seconds."""
+
+    received: int
+    stored: int
+    duplicate: int
+    dead: int
+    freshness_p95_seconds: float | None
+
+
+def claim(cursor: Cursor, batch: Batch) -> None:
+    """Lock the batch's positions, each of which must be where the batch begins; gives the batch its id.
+
+    Raises:
+        FencedError: one is not.
+    """
+    positions = {}
+    for partition, next_offset, batch_id in cursor.execute(_CLAIM, [batch.topic, batch.partitions]):
+        positions[partition] = next_offset
+        batch.batch_id = batch.batch_id or batch_id
+    if positions != batch.first_offsets:
+        moved = {p: (batch.first_offsets[p], positions.get(p)) for p in batch.partitions}
+        raise FencedError(", ".join(f"{p}: from {ours} to {now}" for p, (ours, now) in moved.items() if ours != now))
+
+
+def record(cursor: Cursor, batch: Batch, duplicates: Counter[int], started_at: float, consumer: str) -> Outcome:
+    """Write dead letters, positions and the ledger's row; `started_at` is in time.monotonic() seconds."""
+    _write_dead_letters(cursor, batch)
+    received = per_partition(batch.messages)
+    dead = per_partition(letter.message for letter in batch.dead_letters)
+    partitions = batch.partitions
+    totals = {"received": received.total(), "duplicate": duplicates.total(), "dead": dead.total()}
+    stored = totals["received"] - totals["duplicate"] - totals["dead"]
+    p50, p95, p99 = _freshness_seconds(batch)
+    times = [row[_EVENT_TIME] for row in batch.rows]
+    books = {
+        "topic": batch.topic,
+        "partitions": partitions,
+        "first_offsets": [batch.first_offsets[p] for p in partitions],
+        "next_offsets": [batch.next_offsets[p] for p in partitions],
+        "high_watermarks": [batch.high_watermarks[p] for p in partitions],
+    }
+    by_partition = {
+        "received": [received[p] for p in partitions],
+        "duplicate": [duplicates[p] for p in partitions],
+        "dead": [dead[p] for p in partitions],
+    }
+    summary = {
+        "batch_id": batch.batch_id,
+        "lag_messages": [max(0, batch.high_watermarks[p] - batch.next_offsets[p]) for p in partitions],
+        "stored": stored,
+        "bytes": sum(map(len, batch.messages)),
+        "min_event_time": min(times, default=None),  # type: ignore[type-var]  # of one form: text
+        "max_event_time": max(times, default=None),  # type: ignore[type-var]
+        "p50": p50,
+        "p95": p95,
+        "p99": p99,
+        "seconds": time.monotonic() - started_at,
+        "consumer": consumer,
+    }
+    cursor.execute(_ADVANCE, books | by_partition)
+    cursor.execute(_RECORD, books | totals | summary)
+    return Outcome(totals["received"], stored, totals["duplicate"], totals["dead"], p95)
+
+
+def _freshness_seconds(batch: Batch) -> tuple[float | None, ...]:
+    """Median, 95th and 99th percentile of the time from produced to now."""
+    now_ms = time.time() * 1000
+    ages = sorted(now_ms - message.timestamp()[1] for message in batch.messages)
+    if not ages:
+        return None, None, None
+    return tuple(max(0.0, ages[int(len(ages) * share)] / 1000) for share in (0.5, 0.95, 0.99))
+
+
+def _write_dead_letters(cursor: Cursor, batch: Batch) -> None:
+    if not batch.dead_letters:
+        return
+    with cursor.copy(_COPY_DEAD_LETTER) as copy:
+        for letter in batch.dead_letters:
+            copy.write_row((batch.batch_id, batch.topic, *_dead_letter_fields(letter)))
+
+
+def _dead_letter_fields(letter: DeadLetter) -> tuple[object, ...]:
+    message, invalid = letter.message, letter.invalid
+    headers = [(header[0], _bytes(header[1])) for header in _headers(message)]
+    encoded = [(name, None if value is None else b64encode(value).decode()) for name, value in headers]
+    replayed = dict(headers).get(REPLAY_HEADER) or b""
+    _, produced_at_ms = message.timestamp()
+    return (
+        message.partition(),
+        message.offset(),
+        rfc3339_ms(produced_at_ms) if produced_at_ms > 0 else None,
+        invalid.reason,
+        invalid.message,
+        message.key(),
+        message.value(),
+        json.encode(encoded).decode() if encoded else None,
+        int(replayed) if replayed.isdigit() else None,
+    )
+
+
+def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
+    return cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

@@ -1,0 +1,128 @@
+"""The consumer's loop: collect a batch, store it, again; wait where a dependency is away, lose nothing."""
+
+import threading
+import time
+
+import psycopg
+
+from services.common import backoff
+from services.common.errors import UserError
+from services.common.log import Logger
+from services.common.monitoring import Health
+from services.common.postgres import Connection, connect, describe, is_misconfigured
+from services.consumer import metrics
+from services.consumer.batch import Batch
+from services.consumer.intake import Intake
+from services.consumer.ledger import FencedError
+from services.consumer.settings import ConsumerSettings
+from services.consumer.store import Store
+
+
+class Runner:
+    """Moves batches from the intake to the store until it is told to stop."""
+
+    def __init__(self, settings: ConsumerSettings, log: Logger, health: Health, stop: threading.Event) -> None:
+        self._settings = settings
+        self._log = log
+        self._health = health
+        self._stop = stop
+        self._connection: Connection | None = None
+        self._store: Store | None = None
+
+    def run(self) -> None:
+        """Consume until stopped.
+
+        Raises:
+            UserError: PostgreSQL refuses our configuration at the start.
+        """
+        self._connect_first()
+        intake = Intake(self._settings, self._log)
+        try:
+            while not self._stop.is_set():
+                self._health.tick()
+                self._report(intake)
+                if self._positioned(intake) and (batch := intake.collect()) is not None:
+                    self._commit(intake, batch)
+        finally:
+            intake.close()
+            if self._connection is not None:
+                self._connection.close()
+
+    def _connect_first(self) -> None:
+        """Until PostgreSQL answers; a wrong password or name ends the process, for waiting would not help."""
+        for delay in backoff.delays():
+            try:
+                self._connect()
+                return
+            except psycopg.OperationalError as error:
+                problem = describe(error, self._settings)
+                if is_misconfigured(error):
+                    raise UserError(problem) from None
+                self._health.tick()
+                self._health.not_ready(problem)
+                self._log.warning("waiting for PostgreSQL", reason=problem)
+                if self._stop.wait(delay):
+                    return
+
+    def _connect(self) -> tuple[Connection, Store]:
+        if self._connection is None or self._connection.closed or self._store is None:
+            settings = self._settings
+            self._connection = connect(settings, f"consumer {settings.consumer_name}", autocommit=True)
+            self._store = Store(
+                self._connection,
+                settings.consumer_name,
+                settings.event_retention_days,
+                settings.consumer_event_max_bytes,
+            )
+        return self._connection, self._store
+
+    def _positioned(self, intake: Intake) -> bool:
+        """Whether new partitions, if there are any, know where they stand."""
+        try:
+            intake.take_positions(self._connect()[0])
+        except psycopg.Error as error:
+            self._away(intake, error, seconds=0.5)
+            return False
+        intake.resume()
+        return True
+
+    def _commit(self, intake: Intake, batch: Batch) -> None:
+        """Store a batch, however long the database is away; drop it if it is not ours any more, or on a stop."""
+        started_at = time.monotonic()
+        for delay in backoff.delays():
+            try:
+                outcome = self._connect()[1].commit(batch)
+            except FencedError as error:
+                metrics.FENCES.inc()
+                self._log.warning("another consumer owns a partition: batch dropped", moved=str(error))
+                intake.abandon(batch)
+                return
+            except psycopg.Error as error:
+                self._away(intake, error, delay)
+            else:
+                age = time.time() - batch.messages[-1].timestamp()[1] / 1000
+                metrics.stored(batch, outcome, time.monotonic() - started_at, max(0.0, age))
+                intake.stored(batch)
+                intake.resume()
+                return
+            if self._stop.is_set() or not intake.owns(batch):
+                intake.abandon(batch)
+                return
+
+    def _away(self, intake: Intake, error: psycopg.Error, seconds: float) -> None:
+        """Stay in the group and alive, not ready, until the next try."""
+        problem = describe(error, self._settings)
+        metrics.RETRIES.labels(type(error).__name__).inc()
+        self._log.warning("PostgreSQL can't take the batch now: it is kept and tried again", reason=problem)
+        self._health.not_ready(problem)
+        intake.pause()
+        until = time.monotonic() + seconds
+        while not self._stop.is_set() and (left := until - time.monotonic()) > 0:
+            self._health.tick()
+            intake.keep_alive(min(left, 0.2))
+
+    def _report(self, intake: Intake) -> None:
+        if intake.broker_problem is None:
+            self._health.ready()
+        else:
+            self._health.not_ready(f"broker: {intake.broker_problem}")
