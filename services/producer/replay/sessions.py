@@ -34,6 +34,11 @@ class Sessions:
         self._cut = _Recent(IDLE_MS)
         self._named = _Recent(NAMED_IDLE_MS)
 
+    @property
+    def open_count(self) -> int:
+        """How many sessions are remembered."""
+        return len(self._cut) + len(self._named)
+
     def session_id(self, visitor_id: str, time_ms: int, named: str | None = None) -> str:
         """The session of an event; `named` is the session id in the data, kept if it is a UUIDv7."""
         if named is None:
