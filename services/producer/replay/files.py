@@ -1,7 +1,6 @@
 """Lines of plain or gzipped files: as a stream, with numbers, and never more than one line in memory."""
 
 import gzip
-import io
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,10 +62,8 @@ def _unpacked(raw: BinaryIO) -> BinaryIO:
     """The stream itself, or what it holds when it is gzipped."""
     magic = raw.read(len(_GZIP_MAGIC))
     raw.seek(0)
-    if magic != _GZIP_MAGIC:
-        return raw
-    packed = cast("io.RawIOBase", gzip.GzipFile(fileobj=raw, mode="rb"))
-    return cast("BinaryIO", io.BufferedReader(packed, _BUFFER_BYTES))
+    # Not buffered again: of a damaged file a buffer would swallow what could still be read.
+    return raw if magic != _GZIP_MAGIC else cast("BinaryIO", gzip.GzipFile(fileobj=raw, mode="rb"))
 
 
 def _skip_to_line_end(stream: BinaryIO) -> None:

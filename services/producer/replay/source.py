@@ -61,13 +61,10 @@ class Replay:
         encode = msgspec.json.Encoder().encode
         sessions = Sessions(self._options.source)
         streams = [in_order(self._found(file), self._report) for file in self._files]
-        try:
-            for time_ms, event, named in merge(*streams, key=lambda found: found.time_ms):
-                event.session_id = sessions.session_id(event.visitor_id, time_ms, named)
-                self._report.event(event.event_type, time_ms)
-                yield Message(time_ms, event.visitor_id.encode(), encode(event))
-        except UserError as error:  # what was read before is still to be delivered
-            self.failure = error
+        for time_ms, event, named in merge(*streams, key=lambda found: found.time_ms):
+            event.session_id = sessions.session_id(event.visitor_id, time_ms, named)
+            self._report.event(event.event_type, time_ms)
+            yield Message(time_ms, event.visitor_id.encode(), encode(event))
 
     def _format(self, file: InputFile) -> Format:
         return self._options.format or format_of(file)
@@ -97,10 +94,13 @@ class Replay:
                     yield found
 
     def _lines(self, file: InputFile) -> Iterator[tuple[int, bytes]]:
-        for number_and_line in file.lines():
-            if self.stop.is_set():
-                return
-            yield number_and_line
+        try:
+            for number_and_line in file.lines():
+                if self.stop.is_set():
+                    return
+                yield number_and_line
+        except UserError as error:  # what was read before, and the other files, are still to be delivered
+            self.failure = self.failure or error
 
 
 def format_of(file: InputFile) -> Format:

@@ -1,0 +1,210 @@
+"""Replay of CSV: columns become fields as the mapping says."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.json import decode
+
+from services.common import uuid7
+from services.common.errors import UserError
+from tests.unit.producer.replaying import FIREFOX, GOOGLEBOT, Replayed, replay_lines
+
+MAPS = ["event_time=ts,visitor_id=user,event_type=action", "page_path=page"]
+
+
+def replay_rows(folder: Path, *rows: str, header: str = "ts,user,action,page", **options: object) -> Replayed:
+    return replay_lines(folder, header, *rows, name="data.csv", **{"maps": MAPS} | options)
+
+
+@pytest.mark.parametrize(
+    ("time", "expected"),
+    [
+        ("1431857103", "2015-05-17T10:05:03.000Z"),
+        ("1431857103.25", "2015-05-17T10:05:03.250Z"),
+        ("1431857103250", "2015-05-17T10:05:03.250Z"),
+        ("1431857103250999", "2015-05-17T10:05:03.251Z"),
+        ("2015-05-17T10:05:03Z", "2015-05-17T10:05:03.000Z"),
+        ("2015-05-17 10:05:03.25", "2015-05-17T10:05:03.250Z"),
+        ("2015-05-17T12:05:03+02:00", "2015-05-17T10:05:03.000Z"),
+        ("2015-05-17", "2015-05-17T00:00:00.000Z"),
+    ],
+)
+def test_times_are_epoch_numbers_or_iso_and_utc_without_a_zone(tmp_path: Path, time: str, expected: str) -> None:
+    event = replay_rows(tmp_path, f"{time},u1,page_view,/a").event
+    assert event.event_time == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("yesterday,u1,page_view,/a", "event_time is neither an epoch number nor an ISO 8601 time"),
+        ("99999999999999999999999,u1,page_view,/a", "event_time is neither an epoch number nor an ISO 8601 time"),
+        ("0,u1,page_view,/a", "event_time before the year 2000"),
+        ("32503680000,u1,page_view,/a", "event_time in the future"),
+        (",u1,page_view,/a", "event_time is missing"),
+        ("1431857103,,page_view,/a", "visitor_id is missing"),
+        ("1431857103,u1,teleport,/a", "unknown event_type: --map-event THEIRS=OURS translates it"),
+        ("1431857103,u1,page_view", "not as many fields as the header has"),
+        ("1431857103,u1,page_view,/a,more", "not as many fields as the header has"),
+        ("1431857103,u1,page_view,", "Object missing required field page_path"),
+        ("1431857103,u1,page_view,/\udcff", "not UTF-8"),
+        ("1431857103,u1,page_view,/\0", "a NUL character"),
+        (f"1431857103,u1,page_view,/{'é' * 256}", "page_path longer than 512 bytes"),
+    ],
+)
+def test_a_bad_row_is_counted_with_its_reason_and_the_next_row_is_read(tmp_path: Path, row: str, reason: str) -> None:
+    header = b"ts,user,action,page"
+    replayed = replay_lines(
+        tmp_path,
+        header,
+        row.encode("utf-8", "surrogateescape"),
+        "1431857103,u1,page_view,/next",
+        name="data.csv",
+        maps=MAPS,
+    )
+    assert dict(replayed.report.bad) == {reason: 1}
+    assert replayed.paths == ["/next"]
+    assert replayed.report.lines == 3
+
+
+def test_names_of_event_types_are_translated(tmp_path: Path) -> None:
+    replayed = replay_rows(
+        tmp_path,
+        "1431857103,u1,view,/a",
+        "1431857104,u1,transaction,/a",
+        "1431857105,u1,click,/a",
+        events=["view=product_view,transaction=purchase"],
+    )
+    assert [event.event_type for event in replayed.events] == ["product_view", "purchase", "click"]
+
+
+def test_columns_that_are_not_mapped_go_nowhere(tmp_path: Path) -> None:
+    replayed = replay_rows(
+        tmp_path,
+        "1431857103,u1,page_view,/a,Jane,red",
+        header="ts,user,action,page,name,colour",
+        maps=[*MAPS, "properties.colour=colour"],
+    )
+    assert "Jane" not in replayed.messages[0].value.decode()
+    assert decode(bytes(replayed.event.properties)) == {"colour": "red"}  # type: ignore[arg-type]
+
+
+def test_without_a_mapping_columns_named_like_fields_are_used(tmp_path: Path) -> None:
+    header = "event_time,visitor_id,page_path,country,unknown"
+    event = replay_rows(tmp_path, "1431857103,u1,/a,de,x", header=header, maps=None).event
+    assert (event.event_type, event.visitor_id, event.page_path, event.country) == ("page_view", "u1", "/a", "DE")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "total", "expected"),
+    [
+        ("2", "9.95", "", "19.90"),
+        ("2.0", "9.95", "30", "30"),
+        ("", "19.990000000000002", "", "19.9900"),
+        ("3", "1e2", "", "300"),
+        ("1", "0", "", "0"),
+    ],
+)
+def test_the_value_is_the_total_of_the_event(
+    tmp_path: Path, quantity: str, price: str, total: str, expected: str
+) -> None:
+    event = replay_rows(
+        tmp_path,
+        f"1431857103,u1,purchase,/a,{quantity},{price},{total},eur",
+        header="ts,user,action,page,qty,price,total,money",
+        maps=[*MAPS, "quantity=qty,price=price,value=total,currency=money"],
+    ).event
+    assert (event.value, event.currency) == (expected, "EUR")
+
+
+@pytest.mark.parametrize("number", ["-1", "NaN", "Infinity", "1,5", "much", "1e12", "1e999999"])
+def test_a_number_that_is_none_makes_a_bad_row(tmp_path: Path, number: str) -> None:
+    for field in ("quantity", "value", "price"):
+        replayed = replay_rows(
+            tmp_path,
+            f"1431857103;u1;purchase;/a;{number}",
+            header="ts;user;action;page;n",
+            maps=[*MAPS, f"{field}=n"],
+        )
+        assert replayed.report.bad.total() == 1
+        assert not replayed.messages
+
+
+def test_a_path_may_be_made_of_columns_or_come_out_of_a_url(tmp_path: Path) -> None:
+    def path(text: str, row: str) -> str:
+        maps = ["event_time=ts,visitor_id=user", f"page_path={text}"]
+        return replay_rows(tmp_path, row, header="ts,user,shop,item", maps=maps).event.page_path
+
+    assert path("/{shop}/item/{item}", "1431857103,u1,de,42") == "/de/item/42"
+    assert path("/shop", "1431857103,u1,de,42") == "/shop"
+    assert path("item", "1431857103,u1,de,https://example.org/a/b?c=d") == "/a/b"
+    assert path("item", "1431857103,u1,de,/a/b?c=d") == "/a/b"
+
+
+def test_e_mail_and_ip_addresses_become_pseudonyms(tmp_path: Path) -> None:
+    rows = [f"1431857103,{user},page_view,/a" for user in ("jane@example.org", "192.0.2.1", "2001:db8::1", "x" * 65)]
+    replayed = replay_rows(tmp_path, *rows, "1431857103,u-1.2,page_view,/a")
+    assert replayed.report.bad.total() == 0
+    visitors = [event.visitor_id for event in replayed.events]
+    assert [len(visitor) for visitor in visitors] == [32, 32, 32, 32, 5]
+
+
+def test_a_user_agent_column_tells_browser_device_and_crawlers(tmp_path: Path) -> None:
+    replayed = replay_rows(
+        tmp_path,
+        f"1431857103,u1,page_view,/a,{FIREFOX}",
+        f"1431857103,u2,page_view,/a,{GOOGLEBOT}",
+        header="ts,user,action,page,agent",
+        maps=[*MAPS, "user_agent=agent"],
+    )
+    assert (replayed.event.browser, replayed.event.device_type) == ("Firefox", "desktop")
+    assert replayed.report.skipped["bot"] == 1
+
+
+def test_foreign_ids_become_uuid7_and_ours_are_kept(tmp_path: Path) -> None:
+    ours = uuid7.compose(1431857103000, 7)
+    rows = f"1431857103,u1,/a,42,s1\n1431857105,u1,/a,43,s1\n1431857105,u1,/a,43,s2\n1431857103,u1,/a,{ours},{ours}"
+    header = "event_time,visitor_id,page_path,event_id,session_id"
+    replayed = replay_rows(tmp_path, *rows.split("\n"), header=header, maps=None)
+    by_id = {event.event_id: event for event in replayed.events}
+    assert len(by_id) == 3, "the same foreign id at the same time is the same event"
+    assert by_id[ours].session_id == ours
+    assert len({event.session_id for event in replayed.events}) == 3
+    assert {uuid7.unix_ms(event.session_id) for event in replayed.events} == {1431857103000, 1431857105000}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_header_tells_the_delimiter_and_quotes_hold_anything(tmp_path: Path, delimiter: str) -> None:
+    header = "\ufeff" + delimiter.join(("event_time", "visitor_id", "page_path", "page_title"))
+    row = delimiter.join(("1431857103", "u1", "/a", '"a ""b"", c; d'))
+    event = replay_rows(tmp_path, row, 'e"', header=header, maps=None).event
+    assert event.page_title == 'a "b", c; d\ne'
+
+
+def test_the_line_of_a_bad_row_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    replay_rows(tmp_path, "1431857103,u1,page_view,/a", '1431857103,u1,page_view,"/a', 'b"', "bad,u1,page_view,/a")
+    assert "line=5" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("maps", "events", "told"),
+    [
+        (["when=ts"], [], "--map when=…: no such field"),
+        (["event_time"], [], "must be NAME=VALUE"),
+        (["event_time=time"], [], "has no such column, but ts, user"),
+        (["visitor_id=user,page_path=page"], [], "no column is event_time: add --map event_time=COLUMN"),
+        (["event_time=ts,page_path=page"], [], "no column is visitor_id"),
+        (["event_time=ts,visitor_id=user"], [], "no column is page_path or page_url"),
+        (MAPS, ["view=look"], "--map-event view=look: no such event type"),
+    ],
+)
+def test_a_wrong_mapping_is_told_before_anything_is_sent(
+    tmp_path: Path, maps: list[str], events: list[str], told: str
+) -> None:
+    with pytest.raises(UserError, match=told.replace("(", r"\(")):
+        replay_rows(tmp_path, "1431857103,u1,view,/a", maps=maps, events=events)
+
+
+def test_a_file_without_a_header_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="must be a header"):
+        replay_rows(tmp_path, header="", maps=None)
