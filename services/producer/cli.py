@@ -6,6 +6,7 @@ import typer
 
 from services.common.settings import load
 from services.producer.pacing import Rate, Unpaced
+from services.producer.replay.command import replay
 from services.producer.running import run
 from services.producer.settings import SimulateSettings
 from services.producer.simulate.source import Simulation
@@ -47,3 +48,6 @@ def simulate(
     )
     source = Simulation(settings)
     run(source, settings, Rate(settings.producer_rate) if settings.producer_rate else Unpaced())
+
+
+app.command()(replay)
