@@ -30,8 +30,8 @@ class Kept:
 
     @property
     def state(self) -> str:
-        """For people: running, restarting, done."""
-        return "done" if self.done else "running" if self.process.running else "restarting"
+        """For people: up, down (and about to be started again), done."""
+        return "done" if self.done else "up" if self.process.running else "down"
 
     def start(self) -> None:
         """Run it for the first time, or again."""
@@ -69,7 +69,7 @@ class Kept:
             return None
         self._died(exit_code)
         self._start_at = now + next(self._delays)
-        return f"{self.process.name} died ({describe_exit(exit_code)}), restarted"
+        return f"{self.process.name} died ({describe_exit(exit_code)}), started again"
 
     def _died(self, exit_code: int) -> None:
         self.deaths += 1

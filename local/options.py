@@ -36,6 +36,10 @@ class Options:
             return f"clickstream: {self.events:,} simulated events, seed {self.seed}"
         return f"clickstream: simulated visitors, {self.rate or PLEASANT_RATE:,.0f} events/s"
 
+    def _span_seconds(self) -> int:
+        """How far back the producer spreads a number of events."""
+        return min(24 * 3600, max(1, self.events or 0))
+
     def producer_arguments(self) -> list[str]:
         """The producer's command line.
 
@@ -46,6 +50,6 @@ class Options:
             return ["replay", str(self.replay), *self.producer]
         if self.events is None:
             return ["simulate", "--rate", f"{self.rate or PLEASANT_RATE:g}", *self.producer]
-        start = datetime.now(UTC) - timedelta(seconds=1 if self.rate else 24 * 3600)
+        start = datetime.now(UTC) - timedelta(seconds=1 if self.rate else self._span_seconds() + 1)
         fixed = ["--events", f"{self.events}", "--seed", f"{self.seed}", "--start", f"{start:%Y-%m-%dT%H:%M:%SZ}"]
         return ["simulate", *fixed, *(["--rate", f"{self.rate:g}"] if self.rate else []), *self.producer]

@@ -14,6 +14,7 @@ from local.queries import ROWS, Content
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _TABLE_ROWS = 8
+_BAR = 7
 
 
 def flow(figures: Figures) -> Panel:
@@ -22,13 +23,13 @@ def flow(figures: Figures) -> Panel:
     grid = _grid()
     grid.add_row("events in", f"[bold green]{figures.in_per_second:,.0f}[/]/s")
     grid.add_row("stored", f"[bold green]{figures.stored_per_second:,.0f}[/]/s")
-    grid.add_row("freshness p95", f"[bold]{freshness(figures)}[/]")
-    grid.add_row("freshness p50", _seconds(ingest.freshness_p50_seconds if ingest else None))
+    grid.add_row("freshness, p95", f"[bold]{freshness(figures)}[/]")
+    grid.add_row("freshness, median", _seconds(ingest.freshness_p50_seconds if ingest else None))
     grid.add_row("lag", f"{figures.lag:,} messages")
-    grid.add_row("not rolled up yet", f"{ingest.pending_events:,} events" if ingest else "-")
+    grid.add_row("to roll up", f"{ingest.pending_events:,} events" if ingest else "-")
     grid.add_row("aggregator", _aggregator(figures.content))
     grid.add_row("", "")
-    grid.add_row("stored/s", Text(_sparkline(figures.history, 18), style="green"))
+    grid.add_row("stored/s", Text(_sparkline(figures.history, 14), style="green"))
     return _panel("Live", grid)
 
 
@@ -75,7 +76,7 @@ def clicked(content: Content) -> Panel:
 
 def products(content: Content) -> Panel:
     """Products by how often they went into a cart."""
-    table = _table("product", "to cart", "views", "bought")
+    table = _table("product", "carts", "views", "sold")
     for row in content.products[:_TABLE_ROWS]:
         table.add_row(Text(row.product_id), f"{row.added:,}", f"{row.views:,}", f"{row.purchases:,}")
     return _panel("Most added to cart", table)
@@ -92,7 +93,7 @@ def funnel(content: Content) -> Panel:
     grid.add_row("conversion", f"[bold]{_percent(sessions.conversions, sessions.sessions)}[/]")
     grid.add_row("bounces", _of(sessions.bounces, sessions.sessions))
     grid.add_row(
-        "mean duration", _seconds(sessions.duration_ms / 1000 / sessions.sessions if sessions.sessions else None)
+        "mean length", _seconds(sessions.duration_ms / 1000 / sessions.sessions if sessions.sessions else None)
     )
     if content.visitors:
         grid.add_row(f"visitors {content.visitors.starts_on:%d %b}", f"{content.visitors.visitors:,}")
@@ -115,13 +116,13 @@ def devices(content: Content) -> Panel:
 
 
 def _share_table(rows: Sequence[tuple[str, int]]) -> Table:
-    table = Table.grid(expand=True, padding=(0, 1))
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column(justify="right")
-    table.add_column(width=10, no_wrap=True)
+    table.add_column(width=_BAR, no_wrap=True)
     most = max((count for _, count in rows), default=1)
     for name, count in rows:
-        table.add_row(Text(name or "unknown"), f"{count:,}", Text("█" * round(10 * count / most), style="blue"))
+        table.add_row(Text(name or "unknown"), f"{count:,}", Text("█" * round(_BAR * count / most), style="blue"))
     return table
 
 
@@ -130,14 +131,16 @@ def _panel(title: str, content: RenderableType) -> Panel:
 
 
 def _grid() -> Table:
-    grid = Table.grid(expand=True, padding=(0, 1))
-    grid.add_column(no_wrap=True, overflow="ellipsis", style="dim")
+    grid = Table.grid(expand=True, padding=(0, 1, 0, 0))
+    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
     grid.add_column(no_wrap=True, justify="right")
     return grid
 
 
 def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, show_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    table = Table(
+        box=box.SIMPLE_HEAD, expand=True, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim"
+    )
     table.add_column(first, no_wrap=True, overflow="ellipsis", ratio=1)
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)

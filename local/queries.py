@@ -118,12 +118,12 @@ ROWS = 10
 
 def balance(session: Session) -> Balance:
     """The balance sheet over all partitions."""
-    return Balance(*_one(session, _BALANCE))
+    return Balance(*_tuple(session, _BALANCE))
 
 
 def flow(session: Session) -> Flow:
     """How ingestion goes now."""
-    return Flow(*_one(session, _FLOW))
+    return Flow(*_tuple(session, _FLOW))
 
 
 def positions(session: Session, topic: str) -> dict[int, int]:
@@ -147,12 +147,17 @@ def content(session: Session) -> Content:
 
 def stored_events(session: Session) -> int:
     """A recount of the raw events; reads them all."""
-    return int(_one(session, "SELECT count(*) FROM clickstream.event")[0])
+    return int(_tuple(session, "SELECT count(*) FROM clickstream.event")[0])
 
 
 def _all(session: Session, query: LiteralString) -> list[Row]:
     with session.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(query, [ROWS]).fetchall()
+
+
+def _tuple(session: Session, query: LiteralString) -> tuple[Any, ...]:
+    row: tuple[Any, ...] = session.execute(query).fetchone() or ()
+    return row
 
 
 def _one(session: Session, query: LiteralString) -> Row:

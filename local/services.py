@@ -39,7 +39,8 @@ class Services:
     def consumer(self, number: int) -> Process:
         """One of several consumers."""
         login = self.platform.postgres_env("clickstream_ingest", self.platform.state.ingest_password)
-        return self._process(f"consumer-{number}", ["services.consumer", "run"], login | self._retention())
+        name = {"CONSUMER_NAME": f"consumer-{number}"}
+        return self._process(f"consumer-{number}", ["services.consumer", "run"], login | name | self._retention())
 
     def aggregator(self, *arguments: str, name: str = "aggregator") -> Process:
         """The aggregator: `run`, `run --once`, `verify`."""

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
-from local.page import HEIGHT, View, line, page
+from local.page import HEIGHT, WIDTH, View, line, page
 
 _PAGE_SECONDS = 0.5
 _LINE_SECONDS = 5.0
@@ -20,6 +20,8 @@ class Show:
 
     def __init__(self) -> None:
         self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = WIDTH
         self.messages: deque[str] = deque(maxlen=20)
         self._live: Live | None = None
         self._due = 0.0

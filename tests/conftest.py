@@ -64,7 +64,7 @@ def broker() -> Iterator[str]:
     if given := os.environ.get("TEST_KAFKA_BOOTSTRAP_SERVERS"):
         yield given
         return
-    with _folder() as data, kafka_alone(data) as kafka:
+    with folder_for_everyone() as data, kafka_alone(data) as kafka:
         yield kafka.bootstrap
 
 
@@ -81,7 +81,7 @@ def postgres() -> Iterator[Database]:
             dbname=str(parts.get("dbname") or "postgres"),
         )
         return
-    with _folder() as data, postgres_alone(data, _QUICK) as server:
+    with folder_for_everyone() as data, postgres_alone(data, _QUICK) as server:
         yield Database(server.host, server.port, server.user, server.password, "postgres")
 
 
@@ -120,12 +120,12 @@ def own_platform() -> Iterator[Platform]:
     `own_platform.kafka` and `.postgres` have kill(), start(), wait_ready() and stop(); the database `clickstream` is
     there, empty.
     """
-    with _folder() as data, platform(data, postgres_settings={"max_connections": "200"}) as running:
+    with folder_for_everyone() as data, platform(data, postgres_settings={"max_connections": "200"}) as running:
         yield running
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def folder_for_everyone() -> Iterator[Path]:
     """A temporary directory that PostgreSQL's own account may enter when the tests run as root."""
     with tempfile.TemporaryDirectory(prefix="clickstream-test-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

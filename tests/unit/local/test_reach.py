@@ -1,0 +1,32 @@
+"""Paths for a server that runs as somebody else."""
+
+from pathlib import Path
+
+from local import reach
+
+
+def test_a_private_directory_on_the_way_closes_what_is_below(tmp_path: Path) -> None:
+    closed = tmp_path / "home" / "clone"
+    closed.mkdir(parents=True)
+    (tmp_path / "home").chmod(0o700)
+    assert not reach.may_enter(closed)
+
+
+def test_the_way_is_open_when_every_directory_is() -> None:
+    assert reach.may_enter(Path("/usr/bin"))
+    assert reach.may_run(Path("/usr/bin/env"))
+
+
+def test_forgetting_a_link_removes_what_it_leads_to(tmp_path: Path) -> None:
+    home = tmp_path / "elsewhere"
+    home.mkdir()
+    (home / "PG_VERSION").write_text("18")
+    link = tmp_path / "postgres"
+    link.symlink_to(home)
+    reach.forget(link)
+    assert not home.exists()
+    assert not link.is_symlink()
+
+
+def test_forgetting_what_is_not_there_is_no_error(tmp_path: Path) -> None:
+    reach.forget(tmp_path / "never")
