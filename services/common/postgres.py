@@ -1,5 +1,7 @@
 """Connections to PostgreSQL, and which of its errors mean "wait", which mean "your configuration is wrong"."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -60,6 +62,23 @@ def connect(settings: PostgresSettings, application_name: str, *, autocommit: bo
         tcp_user_timeout=30_000,
         autocommit=autocommit,
     )
+
+
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """A REPEATABLE READ transaction on an autocommit connection: all its statements see one instant."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction():
+            yield
+    finally:
+        if not connection.broken:
+            connection.isolation_level = None
+
+
+def try_lock(connection: Connection, lock: int) -> bool:
+    """Take an advisory lock for as long as the session lives; False if another session holds it."""
+    return connection.execute("SELECT pg_try_advisory_lock(%s)", [lock]).fetchone() == (True,)
 
 
 def describe(error: psycopg.Error, settings: PostgresSettings) -> str:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
-from typing import Any, LiteralString
+from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
@@ -21,11 +21,15 @@ _MERGE = re.compile(r"merge: (?:(least|greatest|or)|(first|last) by (\(\w+(?:, \
 
 @dataclass(frozen=True)
 class Rollup:
-    """One rollup: its key columns and how each value column merges ("sum" or the rule of its comment)."""
+    """One rollup: its key columns and how each value column merges ("sum" or the rule of its comment).
+
+    `time` is its first column that is a time or a day: what a row is of.
+    """
 
     name: str
     keys: tuple[str, ...]
     merges: Mapping[str, str]
+    time: str
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -90,7 +94,8 @@ class Rollup:
 
 
 _ROLLUPS: LiteralString = """
-SELECT c.relname, a.attname, a.attnum = ANY (i.indkey) AS is_key, coalesce(col_description(c.oid, a.attnum), '')
+SELECT c.relname, a.attname, a.attnum = ANY (i.indkey), a.atttypid IN ('timestamptz'::regtype, 'date'::regtype),
+    coalesce(col_description(c.oid, a.attnum), '')
 FROM pg_class AS c
 JOIN pg_class AS p ON p.relnamespace = c.relnamespace AND p.relname = c.relname || '_pending' AND p.relkind = 'v'
 JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
@@ -102,15 +107,28 @@ ORDER BY c.relname, a.attnum
 
 def rollups(connection: psycopg.Connection[Any]) -> list[Rollup]:
     """All rollups of the database, by name."""
-    found: dict[str, tuple[list[str], dict[str, str]]] = {}
-    for table, column, is_key, comment in connection.execute(_ROLLUPS):
-        keys, merges = found.setdefault(table, ([], {}))
-        if is_key:
-            keys.append(column)
-        else:
-            rule = _MERGE.match(comment)
-            merges[column] = (rule[1] or f"{rule[2]} by {rule[3]}") if rule else "sum"
-    return [Rollup(name, tuple(keys), merges) for name, (keys, merges) in found.items()]
+    tables: dict[str, list[_Column]] = {}
+    for table, *column in connection.execute(_ROLLUPS):
+        tables.setdefault(table, []).append(_Column(*column))
+    return [_rollup(table, columns) for table, columns in tables.items()]
+
+
+class _Column(NamedTuple):
+    name: str
+    is_key: bool
+    is_time: bool
+    comment: str
+
+
+def _rollup(table: str, columns: list[_Column]) -> Rollup:
+    merges = {column.name: _merge_rule(column.comment) for column in columns if not column.is_key}
+    time = next(column.name for column in columns if column.is_time)
+    return Rollup(table, tuple(column.name for column in columns if column.is_key), merges, time)
+
+
+def _merge_rule(comment: str) -> str:
+    rule = _MERGE.match(comment)
+    return (rule[1] or f"{rule[2]} by {rule[3]}") if rule else "sum"
 
 
 @dataclass(frozen=True)

@@ -27,3 +27,9 @@ CREATE TABLE verification (
     drift_rows  bigint      NOT NULL,
     PRIMARY KEY (verified_at, rollup)
 );
+
+-- Rollups whose oldest rows were dropped, and from when on they are complete.
+CREATE TABLE rollup_horizon (
+    rollup text        PRIMARY KEY,
+    since  timestamptz NOT NULL
+);

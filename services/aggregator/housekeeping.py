@@ -1,0 +1,104 @@
+"""What rides along with every run: day partitions ahead, and the end of what is past its time."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import LiteralString
+
+from psycopg import errors
+
+from services.aggregator.settings import AggregatorSettings
+from services.common.log import Logger
+from services.common.postgres import Connection
+
+_EXPIRED_DAYS: LiteralString = """
+SELECT day
+FROM event_partition
+WHERE day < %s
+    AND NOT EXISTS (SELECT FROM ingest_batch WHERE NOT rolled_up AND min_event_time < day + 1)
+ORDER BY day
+"""
+_FORGET_MINUTES: LiteralString = """
+INSERT INTO rollup_horizon (rollup, since) VALUES ('traffic_minute', %s)
+ON CONFLICT (rollup) DO UPDATE SET since = greatest(rollup_horizon.since, excluded.since)
+"""
+# Statistics that autovacuum has not made yet, or never makes: it does not look at a partitioned parent.
+_UNANALYZED: LiteralString = """
+SELECT relid::regclass::text
+FROM pg_stat_user_tables
+WHERE schemaname = 'clickstream'
+    AND (
+        (relname = 'event' AND coalesce(last_analyze, 'epoch') < now() - interval '1 day')
+        OR (n_live_tup > 1000 AND last_analyze IS NULL AND last_autoanalyze IS NULL)
+    )
+"""
+
+
+@dataclass
+class Chores:
+    """What housekeeping did, in the columns of table `aggregator_run`."""
+
+    partitions_created: int = 0
+    partitions_dropped: int = 0
+    rows_expired: int = 0
+
+
+def keep(connection: Connection, settings: AggregatorSettings, log: Logger) -> Chores:
+    """Do all chores on an autocommit connection."""
+    now = datetime.now(UTC)
+    created = _create_partitions(connection, now.date(), settings.event_partitions_ahead_days)
+    dropped = _drop_partitions(connection, now.date(), settings.event_retention_days, log)
+    expired = _expire(connection, settings, now)
+    for (relation,) in connection.execute(_UNANALYZED).fetchall():
+        connection.execute("SELECT analyze_relation(%s::regclass)", [relation])
+    return Chores(created, dropped, expired)
+
+
+def _create_partitions(connection: Connection, today: date, ahead_days: int) -> int:
+    """From yesterday, for late events, to a few days ahead; returns how many were lacking."""
+    created = 0
+    for offset in range(-1, ahead_days + 1):
+        row = connection.execute("SELECT create_event_partition(%s)", [today + timedelta(days=offset)]).fetchone()
+        created += row == (True,)
+    return created
+
+
+def _drop_partitions(connection: Connection, today: date, retention_days: int, log: Logger) -> int:
+    """Drop the days past retention whose events are all rolled up; returns how many."""
+    if not retention_days:
+        return 0
+    first_kept = today - timedelta(days=retention_days)
+    dropped = 0
+    for (day,) in connection.execute(_EXPIRED_DAYS, [first_kept]).fetchall():
+        try:
+            connection.execute("SELECT drop_event_partition(%s)", [day])
+        except errors.LockNotAvailable:
+            log.warning("partition is in use: it is dropped in a later run", day=f"{day}")
+            break
+        log.info("raw events dropped", day=f"{day}", event_retention_days=retention_days)
+        dropped += 1
+    return dropped
+
+
+def _expire(connection: Connection, settings: AggregatorSettings, now: datetime) -> int:
+    """Delete rows past their time; returns how many.
+
+    A ledger row outlives the raw events of its batch: an event's id is at most a day ahead of its batch.
+    """
+    rows = 0
+
+    def delete(statement: LiteralString, age_days: int) -> None:
+        nonlocal rows
+        if age_days:
+            rows += connection.execute(statement, [now - timedelta(days=age_days)]).rowcount
+
+    if minutes_days := settings.traffic_minute_retention_days:
+        since = (now - timedelta(days=minutes_days)).replace(second=0, microsecond=0)
+        with connection.transaction():
+            connection.execute(_FORGET_MINUTES, [since])
+            rows += connection.execute("DELETE FROM traffic_minute WHERE minute < %s", [since]).rowcount
+    ledger_days = settings.event_retention_days + 2 if settings.event_retention_days else 0
+    delete("DELETE FROM ingest_batch WHERE committed_at < %s AND rolled_up", ledger_days)
+    delete("DELETE FROM dead_letter WHERE replayed_at < %s", settings.dead_letter_retention_days)
+    delete("DELETE FROM aggregator_run WHERE started_at < %s", settings.aggregator_run_retention_days)
+    delete("DELETE FROM verification WHERE verified_at < %s", settings.aggregator_run_retention_days)
+    return rows

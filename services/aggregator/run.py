@@ -1,0 +1,115 @@
+"""A run: passes until its time is up, housekeeping once, and a row that says what it did."""
+
+import threading
+import time
+from typing import Any, LiteralString
+
+import psycopg
+
+from services.aggregator import housekeeping
+from services.aggregator.settings import AggregatorSettings
+from services.aggregator.tail import Pass, Tail
+from services.common import backoff
+from services.common.errors import UserError
+from services.common.log import Logger
+from services.common.postgres import (
+    AGGREGATE_LOCK,
+    Connection,
+    connect,
+    describe,
+    is_misconfigured,
+    snapshot,
+    try_lock,
+)
+
+_BEGIN: LiteralString = "INSERT INTO aggregator_run DEFAULT VALUES RETURNING run_id"
+_END: LiteralString = """
+UPDATE aggregator_run
+SET finished_at = clock_timestamp(), passes = %(passes)s, batches = %(batches)s, events = %(events)s,
+    rollup_rows = %(rollup_rows)s, seconds = %(seconds)s, partitions_created = %(partitions_created)s,
+    partitions_dropped = %(partitions_dropped)s, rows_expired = %(rows_expired)s, error = %(error)s
+WHERE run_id = %(run_id)s
+"""
+# Faults of the database's contents or of ours: they are recorded, and trying again at once would not help.
+_FAULTS = (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError)
+
+
+class Run:
+    """One run; `tally` counts what it has done so far, in the columns of table `aggregator_run`."""
+
+    def __init__(self, settings: AggregatorSettings, log: Logger, stop: threading.Event, *, once: bool) -> None:
+        self._settings = settings
+        self._log = log
+        self._stop = stop
+        self._once = once
+        self._deadline = time.monotonic() + settings.aggregator_run_seconds
+        self.tally: dict[str, Any] = dict.fromkeys(("passes", "batches", "events", "rollup_rows", "seconds"), 0)
+        self.tally |= vars(housekeeping.Chores())
+
+    def run(self) -> None:
+        """Passes until AGGREGATOR_RUN_SECONDS are up, or, with `once`, until nothing is pending.
+
+        PostgreSQL may go away meanwhile: the run connects again until its time is up.
+
+        Raises:
+            UserError: PostgreSQL stayed away or refuses us, or a pass failed for good.
+        """
+        for delay in backoff.delays():
+            try:
+                with connect(self._settings, "aggregator", autocommit=True) as connection:
+                    self._alone(connection)
+                break
+            except psycopg.OperationalError as error:
+                problem = describe(error, self._settings)
+                if is_misconfigured(error) or time.monotonic() + delay > self._deadline or self._stop.wait(delay):
+                    raise UserError(problem) from None
+                self._log.warning("waiting for PostgreSQL", reason=problem)
+        self._log.info("run finished", **self.tally)
+
+    def _alone(self, connection: Connection) -> None:
+        """Only one aggregator works at a time; a dead one's lock is free as soon as its connection is."""
+        if not try_lock(connection, AGGREGATE_LOCK):
+            self._log.info("another aggregator is running: nothing to do")
+            return
+        begun = connection.execute(_BEGIN).fetchone()
+        record = {"run_id": begun[0] if begun else None, "error": None}
+        try:
+            self._passes(connection)
+        except _FAULTS as error:
+            record["error"] = " ".join(str(error).split())
+            raise UserError(f"the run failed: {record['error']}") from error
+        finally:
+            if not connection.broken:
+                connection.execute(_END, self.tally | record)
+
+    def _passes(self, connection: Connection) -> None:
+        tail = Tail(connection, self._settings.aggregator_work_mem_mb)
+        tail.bind()
+        done = self._one_pass(connection, tail)
+        chores = housekeeping.keep(connection, self._settings, self._log)
+        self.tally |= vars(chores)
+        while self._wait(done):
+            done = self._one_pass(connection, tail)
+
+    def _wait(self, last: Pass) -> bool:
+        """Until the next pass is due; at once after a full one. False when the run is over."""
+        if self._once:
+            return last.batches > 0 and not self._stop.is_set()
+        full = last.events >= self._settings.aggregator_pass_events
+        wait_seconds = 0 if full else self._settings.aggregator_pass_seconds
+        if time.monotonic() + wait_seconds > self._deadline:
+            return False
+        return not self._stop.wait(wait_seconds)
+
+    def _one_pass(self, connection: Connection, tail: Tail) -> Pass:
+        started_at = time.monotonic()
+        with snapshot(connection):
+            done = tail.roll_up(self._settings.aggregator_pass_events)
+        seconds = time.monotonic() - started_at
+        self.tally["passes"] += 1
+        self.tally["seconds"] += seconds
+        for name, count in vars(done).items():
+            self.tally[name] += count
+        if done.batches:
+            self._log.info("pass", seconds=round(seconds, 3), **vars(done))
+        return done

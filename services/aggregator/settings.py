@@ -1,0 +1,27 @@
+"""What the aggregator needs to know."""
+
+from pydantic import Field
+
+from services.common.settings import PositiveSeconds, PostgresSettings
+
+
+class AggregatorSettings(PostgresSettings):
+    """A run lasts less than the minute after which the CronJob starts the next; its passes keep the tail short."""
+
+    aggregator_run_seconds: PositiveSeconds = Field(50, le=86_400, description="how long a run goes on")
+    aggregator_pass_seconds: PositiveSeconds = Field(10, le=3600, description="time from one pass to the next")
+    aggregator_pass_events: int = Field(
+        200_000, ge=1, description="events after which a pass takes no further batch; the rest follows at once"
+    )
+    aggregator_work_mem_mb: int = Field(64, ge=1, le=65_536, description="memory for each sort or hash of a pass")
+    event_retention_days: int = Field(
+        400, ge=0, le=9000, description="raw events older than this are dropped; 0 keeps all"
+    )
+    event_partitions_ahead_days: int = Field(3, ge=2, le=366, description="day partitions that exist beforehand")
+    traffic_minute_retention_days: int = Field(
+        90, ge=0, description="traffic by the minute older than this is dropped (by the hour it stays); 0 keeps all"
+    )
+    dead_letter_retention_days: int = Field(
+        30, ge=1, description="a dead letter is dropped this long after it was replayed"
+    )
+    aggregator_run_retention_days: int = Field(90, ge=1, description="how long the records of runs are kept")

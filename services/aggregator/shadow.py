@@ -1,0 +1,162 @@
+"""The rollups computed a second time from raw events, into temporary tables of the same names.
+
+The views of the tail are bound to a ledger of the session's own, in which nothing is rolled up yet; ordinary passes
+then fill empty rollups beside the real ones, which stay as they are. `verify` compares the two, `rebuild` puts right
+what differs.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import LiteralString, NamedTuple
+
+from services.aggregator.tail import Pass, Tail
+from services.common.postgres import Connection
+from services.common.rollups import Rollup
+
+_LEDGER: LiteralString = """
+CREATE TEMP TABLE ingest_batch (
+    batch_id  bigint  PRIMARY KEY,
+    stored    integer NOT NULL,
+    rolled_up boolean NOT NULL DEFAULT false
+)
+"""
+_FOLLOW_LEDGER: LiteralString = """
+INSERT INTO ingest_batch (batch_id, stored)
+SELECT b.batch_id, b.stored
+FROM clickstream.ingest_batch AS b
+WHERE (b.rolled_up OR %(pending)s) AND b.stored > 0
+    AND NOT EXISTS (SELECT FROM ingest_batch AS t WHERE t.batch_id = b.batch_id)
+"""
+# Whatever this ledger has not rolled up is none of ours yet, also what was stored a moment ago.
+_DEFERRED = """
+SELECT b.batch_id
+FROM clickstream.ingest_batch AS b
+WHERE b.batch_id NOT IN (SELECT p.batch_id FROM pending_batch AS p)
+    AND NOT EXISTS (SELECT FROM ingest_batch AS t WHERE t.batch_id = b.batch_id AND t.rolled_up)
+"""
+# A window takes whole sessions: those with an event in it.
+_WINDOW: LiteralString = """
+CREATE TEMP TABLE window_session AS SELECT DISTINCT session_id FROM clickstream.event WHERE event_time >= %s
+"""
+_WINDOW_LEDGER: LiteralString = """
+INSERT INTO ingest_batch (batch_id, stored)
+SELECT batch_id, count(*)
+FROM clickstream.event
+WHERE session_id IN (SELECT session_id FROM window_session)
+GROUP BY 1
+"""
+_WINDOW_EVENT = """
+SELECT e.*
+FROM clickstream.event AS e
+WHERE e.batch_id = ANY (ARRAY(SELECT p.batch_id FROM pending_batch AS p))
+    AND e.session_id IN (SELECT w.session_id FROM window_session AS w)
+"""
+
+
+class Drift(NamedTuple):
+    """How a rollup compares: rows recounted, and keys at which the live view says something else."""
+
+    rollup: str
+    since: datetime | None
+    rows: int
+    drift_rows: int
+
+
+class Shadow:
+    """A second set of rollups. Rows of times before `since` are not recounted: their raw events may be gone."""
+
+    def __init__(self, connection: Connection, work_mem_mb: int, since: datetime | None) -> None:
+        self._connection = connection
+        self._since = since
+        self._tail = Tail(connection, work_mem_mb)
+        connection.execute(_LEDGER)
+        for rollup in self._tail.rollups:
+            self._execute(f"CREATE TEMP TABLE {rollup.name} (LIKE clickstream.{rollup.name} INCLUDING ALL)")
+            if not rollup.merges and since is not None:  # a set tells who was there before
+                self._execute(
+                    f"INSERT INTO {rollup.name} SELECT * FROM clickstream.{rollup.name} WHERE {rollup.time} < %s", since
+                )
+
+    @property
+    def rollups(self) -> list[Rollup]:
+        """All rollups."""
+        return self._tail.rollups
+
+    def bind(self) -> None:
+        """Recount all raw events; `follow` says of which batches."""
+        self._tail.bind({"deferred_batch": _DEFERRED})
+
+    def bind_window(self) -> None:
+        """Recount only the sessions with an event at or after `since`."""
+        self._connection.execute(_WINDOW, [self._since])
+        self._connection.execute(_WINDOW_LEDGER)
+        self._tail.bind({"deferred_batch": _DEFERRED, "pending_event": _WINDOW_EVENT})
+
+    def follow(self, *, pending: bool) -> None:
+        """Take over batches that the real ledger has by now: those rolled up there, or also those pending."""
+        self._connection.execute(_FOLLOW_LEDGER, {"pending": pending})
+
+    def events(self) -> int:
+        """How many events the ledger holds."""
+        row = self._connection.execute("SELECT coalesce(sum(stored), 0) FROM ingest_batch").fetchone()
+        return int(row[0]) if row else 0
+
+    def roll_up(self, max_events: int) -> Pass:
+        """One pass, in the caller's transaction."""
+        return self._tail.roll_up(max_events)
+
+    def passes(self, max_events: int) -> Iterator[Pass]:
+        """Passes until nothing is left, all in the caller's one transaction."""
+        while (done := self._tail.roll_up(max_events)).batches:
+            yield done
+            self._tail.clear()
+
+    def compare(self, rollup: Rollup, since: datetime | None) -> Drift:
+        """Hold the live view against the recount, in the caller's transaction."""
+        live, recount = (self._rows(rollup, f"{schema}.{rollup.name}", since) for schema in ("reporting", "pg_temp"))
+        keys = ", ".join(rollup.keys)
+        row = self._connection.execute(
+            f"WITH live AS MATERIALIZED ({live}), recount AS MATERIALIZED ({recount}), "
+            "drift AS ((TABLE live EXCEPT TABLE recount) UNION ALL (TABLE recount EXCEPT TABLE live)) "
+            f"SELECT (SELECT count(*) FROM recount), (SELECT count(*) FROM (SELECT DISTINCT {keys} FROM drift) AS d)"
+            "".encode(),
+            [since, since] if since else [],
+        ).fetchone()
+        return Drift(rollup.name, since, *(row or (0, 0)))
+
+    def apply(self, rollup: Rollup) -> int:
+        """Write what differs into the real rollup, in the caller's transaction; returns the rows changed."""
+        name, keys = rollup.name, ", ".join(rollup.keys)
+        same_key = " AND ".join(f"s.{key} = t.{key}" for key in rollup.keys)
+        removed = self._execute(
+            f"DELETE FROM clickstream.{name} AS t WHERE {_since(rollup, self._since)} "
+            f"AND NOT EXISTS (SELECT FROM pg_temp.{name} AS s WHERE {same_key})",
+            self._since,
+        )
+        columns = ", ".join(rollup.columns)
+        sets = ", ".join(f"{column} = excluded.{column}" for column in rollup.merges)
+        values = [", ".join(f"{side}.{column}" for column in rollup.merges) for side in ("t", "excluded")]
+        action = f"UPDATE SET {sets} WHERE ({values[0]}) IS DISTINCT FROM ({values[1]})" if sets else "NOTHING"
+        changed = self._execute(
+            f"INSERT INTO clickstream.{name} AS t ({columns}) SELECT {columns} FROM pg_temp.{name} "
+            f"WHERE {_since(rollup, self._since)} ON CONFLICT ({keys}) DO {action}",
+            self._since,
+        )
+        return removed + changed
+
+    def _rows(self, rollup: Rollup, relation: str, since: datetime | None) -> str:
+        """One row a key, without those that came to nothing."""
+        keys, where = ", ".join(rollup.keys), _since(rollup, since)
+        if not rollup.merges or not rollup.additive:
+            return f"SELECT {', '.join(rollup.columns)} FROM {relation} WHERE {where}"
+        sums = ", ".join(f"sum({column}) AS {column}" for column in rollup.merges)
+        some = " OR ".join(f"sum({column}) <> 0" for column in rollup.merges)
+        return f"SELECT {keys}, {sums} FROM {relation} WHERE {where} GROUP BY {keys} HAVING {some}"
+
+    def _execute(self, statement: str, since: datetime | None = None) -> int:
+        """Run a statement made of the catalogue's names alone; returns the rows it touched."""
+        return self._connection.execute(statement.encode(), [since] if since else []).rowcount
+
+
+def _since(rollup: Rollup, since: datetime | None) -> str:
+    return f"{rollup.time} >= %s" if since else "true"

@@ -1,0 +1,93 @@
+"""One pass: what the batches not yet rolled up add to every rollup, added, and the batches flagged, in a transaction.
+
+The `…_pending` views that a live view reads are bound here, by the same text, to temporary tables of the same names:
+a pass evaluates each once, in order of dependency, over the batches it has chosen. All is read before anything is
+written, so no rollup sees another's new rows. There is nothing here to change when a rollup is added.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import LiteralString
+
+from services.common.postgres import Connection
+from services.common.rollups import Rollup, View, rollups, tail_views
+
+_CHOOSE: LiteralString = """
+INSERT INTO pending_batch (batch_id)
+SELECT batch_id
+FROM (
+    SELECT batch_id, stored, sum(stored) OVER (ORDER BY batch_id) AS total
+    FROM ingest_batch
+    WHERE NOT rolled_up
+) AS b
+WHERE total - stored < %s
+"""
+_FLAG: LiteralString = """
+UPDATE ingest_batch SET rolled_up = true WHERE batch_id IN (SELECT batch_id FROM pending_batch)
+"""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a pass did: batches and events taken, rows of rollups written."""
+
+    batches: int
+    events: int
+    rollup_rows: int
+
+
+class Tail:
+    """The tail of one session, ready for passes; the session's search_path stays on its temporary tables."""
+
+    def __init__(self, connection: Connection, work_mem_mb: int) -> None:
+        self._connection = connection
+        self.rollups: list[Rollup] = rollups(connection)
+        self._views: list[View] = [view for view in tail_views(connection) if view.name != "pending_batch"]
+        connection.execute("SELECT set_config('work_mem', %s, false)", [f"{work_mem_mb}MB"])
+        connection.execute("SELECT set_config('temp_buffers', %s, false)", [f"{work_mem_mb}MB"])
+        connection.execute("SET search_path = pg_temp, clickstream")
+
+    def bind(self, instead: Mapping[str, str] | None = None) -> None:
+        """Create the temporary tables and views; what the session has by then of the same names is what they read.
+
+        `instead` gives some views another text.
+        """
+        self._views = [replace(view, text=(instead or {}).get(view.name, view.text)) for view in self._views]
+        self._execute("CREATE TEMP TABLE pending_batch (batch_id bigint PRIMARY KEY) ON COMMIT DELETE ROWS")
+        for view in self._views:
+            if _is_table(view):
+                self._execute(f"CREATE TEMP TABLE {view.name} ON COMMIT DELETE ROWS AS {view.text} WITH NO DATA")
+            else:
+                self._execute(f"CREATE TEMP VIEW {view.name} AS {view.text}")
+
+    def roll_up(self, max_events: int) -> Pass:
+        """Roll up the oldest pending batches, up to about `max_events`, in the caller's transaction.
+
+        The transaction must be REPEATABLE READ: one snapshot for every step.
+        """
+        batches = self._connection.execute(_CHOOSE, [max_events]).rowcount
+        if not batches:
+            return Pass(0, 0, 0)
+        events = rows = 0
+        for view in filter(_is_table, self._views):
+            filled = self._execute(f"INSERT INTO {view.name} {view.text}")
+            events = filled if view.name == "pending_event" else events
+            if view.readers > 1:
+                self._execute(f"ANALYZE {view.name}")
+        for rollup in self.rollups:
+            rows += self._execute(rollup.upsert())
+        self._connection.execute(_FLAG)
+        return Pass(batches, events, rows)
+
+    def clear(self) -> None:
+        """Make room for another pass in the same transaction."""
+        self._execute(f"TRUNCATE pending_batch, {', '.join(view.name for view in self._views if _is_table(view))}")
+
+    def _execute(self, statement: str) -> int:
+        """Run a statement made of the catalogue's names alone; returns the rows it touched."""
+        return self._connection.execute(statement.encode()).rowcount
+
+
+def _is_table(view: View) -> bool:
+    """Worth keeping: it feeds a rollup, or several views read it."""
+    return view.readers > 1 or view.name.endswith("_pending")
