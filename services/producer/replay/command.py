@@ -45,6 +45,8 @@ def replay(
     settings = load(
         ReplaySettings,
         producer_format=format_,
+        producer_map=",".join(map_) if map_ else None,
+        producer_map_event=",".join(map_event) if map_event else None,
         producer_speed=speed,
         producer_bots=bots,
         producer_source=source,
@@ -52,7 +54,7 @@ def replay(
         producer_progress_seconds=display.TERMINAL_SECONDS if display.on_terminal() else None,
     )
     options = Options(
-        mapping=mapping.parse(map_ or [], map_event or []),
+        mapping=mapping.parse(settings.producer_map, settings.producer_map_event),
         format=settings.producer_format,
         source=settings.producer_source,
         site=settings.producer_site and settings.producer_site.rstrip("/"),

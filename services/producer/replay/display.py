@@ -53,7 +53,7 @@ def print_summary(report: Report) -> None:
     table = Table("replay", "count", title_justify="left")
     table.columns[1].justify = "right"
     table.add_row("lines read", f"{report.lines:,}")
-    for prefix, counts in (("sent", report.events), ("left out", report.skipped), ("bad line", report.bad)):
+    for prefix, counts in (("event", report.events), ("left out", report.skipped), ("bad line", report.bad)):
         for name, count in counts.most_common():
             table.add_row(f"{prefix}: {name}", f"{count:,}")
     Console(stderr=True).print(table)

@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 from services.common.errors import UserError
 
 LINE_MAX_BYTES = 1 << 20
-_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 17
 _GZIP_MAGIC = b"\x1f\x8b"
 
 

@@ -21,10 +21,10 @@ class Pseudonyms:
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
-        self.of = lru_cache(maxsize=65_536)(self._of)
+        self.of = lru_cache(maxsize=65_536)(self.digest)
 
-    def _of(self, *identity: str) -> str:
-        """The pseudonym of an address and a user agent, of an e-mail address, …"""
+    def digest(self, *identity: str) -> str:
+        """The pseudonym of an address and a user agent, of an e-mail address, …; `of` remembers the last ones."""
         text = "\0".join(identity).encode("utf-8", "surrogateescape")
         return hmac.digest(self._key, text, "sha256")[:16].hex()
 

@@ -44,8 +44,8 @@ class Mapping:
         return templates
 
 
-def parse(maps: list[str], events: list[str]) -> Mapping:
-    """The options as given, each a comma-separated list of NAME=VALUE; repeated options add up.
+def parse(maps: str, events: str) -> Mapping:
+    """Both options, each a comma-separated list of NAME=VALUE.
 
     Raises:
         UserError: not NAME=VALUE, or an unknown field or event type.
@@ -63,9 +63,9 @@ def parse(maps: list[str], events: list[str]) -> Mapping:
     return Mapping(fields, translated)
 
 
-def _pairs(option: str, given: list[str]) -> dict[str, str]:
+def _pairs(option: str, given: str) -> dict[str, str]:
     pairs = {}
-    for part in ",".join(given).split(","):
+    for part in given.split(","):
         if part.strip():
             name, equals, value = part.partition("=")
             if not (equals and name.strip() and value.strip()):

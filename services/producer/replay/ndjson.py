@@ -73,6 +73,9 @@ def _optional(fields: dict[str, Any], name: str) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, msgspec.ValidationError):
-        return "an unknown field, or not an object"
-    return "not JSON"
+    if not isinstance(error, msgspec.ValidationError):
+        return "not JSON"
+    text = str(error)
+    if "unknown field" in text:
+        return "an unknown field"
+    return "a number out of range" if "out of range" in text else "not a JSON object"

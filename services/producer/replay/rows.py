@@ -62,7 +62,7 @@ class Reader:
     def _event_id(self, foreign_id: str | None, time_ms: int, row: Row) -> str:
         if foreign_id:
             return self.ids.of_foreign(time_ms, foreign_id)
-        return self.ids.of_line(time_ms, "\0".join(row.values()))
+        return self.ids.of_line(time_ms, self.pseudonyms.digest(*row.values()))
 
     def _event_type(self, name: str | None) -> str:
         event_type = "page_view" if name is None else self.event_types.get(name, name)

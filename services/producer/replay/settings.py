@@ -16,6 +16,8 @@ class ReplaySettings(SendingSettings):
     producer_format: Literal["combined", "ndjson", "csv"] | None = Field(
         None, description="combined, ndjson or csv; unset: by the file's name"
     )
+    producer_map: str = Field("", description="CSV: FIELD=COLUMN,…")
+    producer_map_event: str = Field("", description="CSV: THEIRS=OURS,… for the names of event types")
     producer_speed: str = Field(
         "max",
         pattern=r"^(max|real|x(0\.\d*[1-9]\d*|[1-9]\d{0,8}(\.\d+)?))$",

@@ -43,7 +43,7 @@ class Replay:
         """See that the files can be read as the options want it, before anything is sent.
 
         Raises:
-            UserError: the mapping doesn't fit a CSV file.
+            UserError: the mapping doesn't fit a CSV file, or there is none for it.
         """
         self._files = files
         self._options = options
@@ -54,6 +54,8 @@ class Replay:
             for file in files
             if self._format(file) == "csv"
         }
+        if options.mapping.fields and not self._templates:
+            raise UserError("--map is for CSV files; if these are, say --format csv")
         self.stop = threading.Event()
         self.failure: UserError | None = None
 

@@ -73,9 +73,8 @@ def replay_files(
 ) -> Replayed:
     """Replay files; whatever is sent, the consumer's own validation must take."""
     report = Report()
-    replay = Replay(
-        [InputFile(file) for file in files], Options(mapping.parse(maps or [], events or []), **options), report
-    )
+    given = mapping.parse(",".join(maps or []), ",".join(events or []))
+    replay = Replay([InputFile(file) for file in files], Options(given, **options), report)
     messages = list(replay)
     limits = Limits.at(datetime.now(UTC), retention_days=0, max_bytes=1 << 20)
     for row in Validator().check([message.value for message in messages], limits, 1):

@@ -5,8 +5,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from services.common import uuid7
+from services.common.event import COLUMNS
 from tests.unit.producer.replaying import REAL_LOG, replay_files, replay_lines, write
 
 ID = uuid7.compose(1431857103000, 1)
@@ -70,8 +73,10 @@ def test_a_time_in_another_spelling_is_put_into_ours(tmp_path: Path) -> None:
         ("{", "not JSON"),
         ('{"page_title":' + "[" * 100_000, "not JSON"),
         ('{"properties":' + "[" * 100_000, "not JSON"),
-        ("[]", "an unknown field, or not an object"),
-        (line(colour="red"), "an unknown field, or not an object"),
+        ("[]", "not a JSON object"),
+        ("[1]x", "not a JSON object"),
+        (line(quantity=0).replace(":0", ":1e999"), "a number out of range"),
+        (line(colour="red"), "an unknown field"),
         (line(event_type="teleport secret"), "Invalid value - at event_type"),
         (line(device_type=None), "Object missing required field device_type"),
         (line(event_time=None), "event_time is missing"),
@@ -107,3 +112,17 @@ def test_text_that_is_not_unicode_is_reported(tmp_path: Path, raw: bytes, field:
 def test_properties_that_are_not_unicode_are_reported(tmp_path: Path) -> None:
     text = line(properties={"a": "?"}).encode().replace(b'"?"', b'"\xff"')
     assert replay_lines(tmp_path, text, name="a.ndjson").report.bad.total() == 1
+
+
+_ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(name=st.sampled_from(COLUMNS), value=_ANYTHING)
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_field_holds_the_consumer_takes_what_is_sent(tmp_path: Path, name: str, value: object) -> None:
+    report = replay_lines(tmp_path, line(**{name: value}), name="a.ndjson").report
+    assert report.events.total() + report.bad.total() == 1

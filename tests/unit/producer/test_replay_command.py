@@ -1,0 +1,76 @@
+"""The command `replay`: what its options may be, and what it tells at the end."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.errors import UserError
+from services.common.settings import load
+from services.producer.pacing import Speed, Unpaced
+from services.producer.replay import display
+from services.producer.replay.command import pace_of
+from services.producer.replay.report import DAY_MS, Report
+from services.producer.replay.settings import ReplaySettings
+from tests.unit.producer.replaying import log_line, replay_lines
+
+
+def settings(**given: Any) -> ReplaySettings:
+    return load(ReplaySettings, kafka_bootstrap_servers="localhost:9092", **given)
+
+
+@pytest.mark.parametrize(("speed", "factor"), [("real", 1.0), ("x60", 60.0), ("x0.5", 0.5), ("x1.25", 1.25)])
+def test_a_speed_is_real_time_or_a_multiple(speed: str, factor: float) -> None:
+    pace = pace_of(settings(producer_speed=speed).producer_speed)
+    assert isinstance(pace, Speed)
+    assert pace.factor == factor
+
+
+def test_unless_told_otherwise_it_goes_as_fast_as_possible() -> None:
+    assert isinstance(pace_of(settings().producer_speed), Unpaced)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("producer_speed", "fast"),
+        ("producer_speed", "x0"),
+        ("producer_speed", "x0.0"),
+        ("producer_speed", "x-1"),
+        ("producer_bots", "maybe"),
+        ("producer_format", "xml"),
+        ("producer_site", "example.org"),
+        ("producer_source", ""),
+    ],
+)
+def test_a_wrong_option_is_named(name: str, value: str) -> None:
+    with pytest.raises(UserError, match=name.upper()):
+        settings(**{name: value})
+
+
+def test_the_key_of_the_pseudonyms_is_never_shown() -> None:
+    assert "secret key" not in repr(settings(producer_visitor_key="secret key"))
+
+
+def test_a_mapping_without_a_csv_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--map is for CSV files"):
+        replay_lines(tmp_path, log_line(), maps=["event_time=ts"])
+
+
+def test_recent_events_need_no_advice() -> None:
+    report = Report()
+    report.event("page_view", 1_700_000_000_000)
+    assert report.advice(1_700_000_000_000 + 400 * DAY_MS) == []
+    assert "EVENT_RETENTION_DAYS=0" in report.advice(1_700_000_000_001 + 400 * DAY_MS)[0]
+
+
+def test_the_summary_tells_lines_events_what_was_left_out_and_bad_lines_by_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = log_line(), log_line(request="GET /a.png HTTP/1.1"), "bad"
+    display.print_summary(replay_lines(tmp_path, *lines).report)
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "lines read │ 3" in shown
+    assert "event: page_view │ 1" in shown
+    assert "left out: asset │ 1" in shown
+    assert "bad line: not a line of the Combined or Common Log Format │ 1" in shown
