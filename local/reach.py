@@ -14,19 +14,20 @@ from pathlib import Path
 from services.common.errors import UserError
 
 
-def programs_for_everyone(folder: Path) -> Path:
-    """The folder of programs itself if others may run them, else that of a copy (some 40 MB, made once)."""
-    installation = folder.parent
-    if may_enter(folder) and all(may_run(program) for program in folder.iterdir()):
-        return folder
-    copy = _shelter() / f"postgres-{_fingerprint(installation)}"
+def package_for_everyone(package: Path) -> Path:
+    """The package of programs itself if others may run them, else a copy of it (some 40 MB, made once)."""
+    if may_enter(package) and all(map(may_read, package.rglob("*"))):
+        return package
+    copy = _shelter() / f"programs-{_fingerprint(package)}"
     if not copy.exists():
         unfinished = Path(tempfile.mkdtemp(dir=copy.parent))
-        shutil.copytree(installation, unfinished / "new", symlinks=True)
-        _open(unfinished / "new")
-        (unfinished / "new").replace(copy)
-        unfinished.rmdir()
-    return copy / folder.name
+        # The wheel keeps shared libraries beside the package, where the programs look for them.
+        for part in (package, package.with_name(f"{package.name}.libs")):
+            if part.exists():
+                shutil.copytree(part, unfinished / part.name, symlinks=True)
+        _open(unfinished)
+        unfinished.replace(copy)
+    return copy / package.name
 
 
 def data_for_everyone(folder: Path) -> Path:
@@ -55,10 +56,11 @@ def may_enter(folder: Path) -> bool:
     return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.parents))
 
 
-def may_run(program: Path) -> bool:
-    """Others may read and execute the file."""
-    needed = stat.S_IROTH | stat.S_IXOTH
-    return program.stat().st_mode & needed == needed
+def may_read(path: Path) -> bool:
+    """Others may read the file (and execute it, if its owner may), or enter the directory."""
+    mode = path.stat().st_mode
+    needed = stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0)
+    return mode & needed == needed
 
 
 def _shelter() -> Path:
@@ -76,10 +78,9 @@ def _shelter() -> Path:
     return path
 
 
-def _fingerprint(installation: Path) -> str:
-    """Differs when the installed version does."""
-    server = installation / "bin" / "postgres"
-    return hashlib.sha256(f"{installation}{server.stat().st_size}{server.stat().st_mtime_ns}".encode()).hexdigest()[:16]
+def _fingerprint(package: Path) -> str:
+    """Differs when another version is installed, or elsewhere."""
+    return hashlib.sha256(f"{package} {package.stat().st_mtime_ns}".encode()).hexdigest()[:16]
 
 
 def _open(folder: Path) -> None:
