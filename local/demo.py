@@ -62,6 +62,7 @@ class _Run:
         self.options, self.show, self.keeper = options, show, keeper
         self.services, self.watch, self.running = services, watch, running
         self._moved_at, self._received = 0.0, -1
+        self._shown: list[Kept] = []
 
     def go(self) -> None:
         before = self.watch.look().balance
@@ -85,8 +86,10 @@ class _Run:
         for number in range(1, self.options.consumers + 1):
             self.keeper.keep(self.services.consumer(number))
         self.keeper.keep(self.services.aggregator("run"), ends_by_itself=True)
-        producer = self.services.producer(*self.options.producer_arguments())
-        return self.keeper.keep(producer, again=not self.options.finite)
+        command = self.services.producer(*self.options.producer_arguments())
+        producer = self.keeper.keep(command, again=not self.options.finite)
+        self._shown = [*self.keeper.kept]
+        return producer
 
     def _drain(self, producer: Kept) -> None:
         """Wait until the producer is done and all it sent is stored.
@@ -123,7 +126,7 @@ class _Run:
 
     def _view(self) -> View:
         hint = f"Ctrl-C stops, data in {self.running.directory.path}"
-        return View(self.options.title, hint, self.watch.latest, self.keeper.kept, self.show.messages)
+        return View(self.options.title, hint, self.watch.latest, self._shown, self.show.messages)
 
 
 @contextmanager

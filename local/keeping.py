@@ -130,7 +130,9 @@ class Keeper:
 
     def stop(self, processes: Sequence[Process]) -> None:
         """End these and keep them no longer."""
-        self.kept = [kept for kept in self.kept if kept.process not in processes]
+        for kept in [kept for kept in self.kept if kept.process in processes]:
+            kept.done = True
+            self.kept.remove(kept)
         for process in processes:
             process.ask_to_stop()
         deadline = time.monotonic() + _STOP_SECONDS

@@ -153,8 +153,7 @@ def _aggregator(content: Content | None) -> str:
         return "-"
     if run.error:
         return f"[red]run {run.run_id} failed[/]"
-    state = "done" if run.finished_at else "running"
-    return f"run {run.run_id} {state}, {run.passes} passes"
+    return f"run {run.run_id}, {run.passes} passes"
 
 
 def _sparkline(values: Iterable[float], width: int) -> str:

@@ -30,7 +30,10 @@ class Show:
         """One line for the person: below the page, or printed with its time."""
         self.messages.append(f"{time.strftime('%H:%M:%S')}  {message}")
         if self._live is None:
-            self.console.print(self.messages[-1] if self.messages else message, markup=False, soft_wrap=True)
+            self._print(message)
+
+    def _print(self, message: str) -> None:
+        self.console.print(f"{time.strftime('%H:%M:%S')}  {message}", markup=False, soft_wrap=True)
 
     def __enter__(self) -> Self:
         width, height = self.console.size
@@ -53,7 +56,7 @@ class Show:
             self._live.update(page(view(), self.console.height), refresh=True)
             self._due = now + _PAGE_SECONDS
         else:
-            self.say(line(view()))
+            self._print(line(view()))
             self._due = now + _LINE_SECONDS
 
     def final(self, view: View) -> None:
