@@ -26,7 +26,6 @@ class Agent(NamedTuple):
     device_type: DeviceType
 
 
-UNKNOWN = Agent(crawler=False, browser=None, os=None, device_type="other")
 _crawlers = CrawlerDetect()
 
 

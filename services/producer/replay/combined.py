@@ -17,16 +17,13 @@ from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.times import parse_log_time
 from services.producer.replay.validity import NO_SESSION, check_page_path
 
-_QUOTED = rb'"([^"\\]*(?:\\.[^"\\]*)*)"'
+_QUOTED = rb'"(?P<%s>[^"\\]*(?:\\.[^"\\]*)*)"'
 _LINE = re.compile(
-    rb"(?s)(?:([^\s,]+) (?=[0-9a-fA-F]*[.:][0-9a-fA-F.:]* ))?"  # virtual host, if an address follows
-    rb"(\S+) \S+ [^\[\]\"]{0,256}? ?\[([^\]]{20,32})\] "  # address, ident, user, [time]
-    + _QUOTED
-    + rb" (\d{3}) (?:\d+|-)(?: "  # request, status, bytes
-    + _QUOTED
-    + rb" "
-    + _QUOTED
-    + rb"(?:\s.*)?)?$"  # referrer, user agent, whatever else
+    rb"(?s)(?:(?P<host>[^\s,]+) (?=[0-9a-fA-F]*[.:][0-9a-fA-F.:]* ))?"  # virtual host, if an address follows
+    rb"(?P<address>\S+) \S+ [^\[\]\"]{0,256}? ?\[(?P<time>[^\]]{20,32})\] "  # address, ident, user, [time]
+    + _QUOTED % b"request"
+    + rb" (?P<status>\d{3}) (?:\d+|-)"
+    + rb"(?: %s %s(?:\s.*)?)?$" % (_QUOTED % b"referrer", _QUOTED % b"agent")  # after them comes whatever else
 ).match
 _request = re.compile(rb"([A-Za-z]+) (\S.*?)(?: HTTP/\d(?:\.\d)?)?$", re.DOTALL).match
 _origin = re.compile(rb"https?://[^/?#]+", re.IGNORECASE).match
@@ -34,6 +31,7 @@ _escape = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _unprintable = re.compile(rb"[\x00-\x20\x7f]")
 _not_ascii = re.compile(rb"[\x80-\xff]")
 _control = re.compile(r"[\x00-\x1f\x7f]")
+_NOTHING = (None, b"", b"-")
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 _TEXT_MAX_LENGTH = 2048
 _CAMPAIGN_MAX_LENGTH = 128
@@ -61,23 +59,25 @@ class Reader:
         parts = _LINE(line)
         if parts is None:
             raise BadLineError("not a line of the Combined or Common Log Format")
-        host, address, when, request, status, referrer, agent_raw = parts.groups()
-        target, reason = _page_target(request, int(status))
-        user_agent = "" if agent_raw in (None, b"-") else _text(agent_raw)
-        agent = agents.describe(user_agent) if reason is None else agents.UNKNOWN
-        if agent.crawler and not self.keep_bots:
+        target, reason = _page_target(parts["request"], int(parts["status"]))
+        if reason is None:
+            user_agent = _text(parts["agent"]) if parts["agent"] not in _NOTHING else ""
+            agent = agents.describe(user_agent)
+            if self.keep_bots or not agent.crawler:
+                visitor_id = self.pseudonyms.of(parts["address"].decode("utf-8", "surrogateescape"), user_agent)
+                return self._page_view(parts, target, visitor_id, agent)
             reason = "bot"
-        if reason is not None:
-            self.report.skipped[reason] += 1
-            return None
+        self.report.skipped[reason] += 1
+        return None
+
+    def _page_view(self, parts: re.Match[bytes], target: str, visitor_id: str, agent: agents.Agent) -> Found:
         self.report.addresses = True
-        time_ms = parse_log_time(when)
-        visitor_id = self.pseudonyms.of(address.decode("utf-8", "surrogateescape"), user_agent)
-        rest = ((host or b"") + line[parts.end(2) :]).decode("utf-8", "surrogateescape")
+        time_ms = parse_log_time(parts["time"])
         path, _, query = target.partition("?")
         check_page_path(path)
+        rest = (parts["host"] or b"") + parts.string[parts.end("address") :]
         event = Event(
-            event_id=self.ids.of_line(time_ms, f"{visitor_id}\0{rest}"),
+            event_id=self.ids.of_line(time_ms, f"{visitor_id}\0{rest.decode('utf-8', 'surrogateescape')}"),
             event_time=rfc3339_ms(time_ms),
             event_type="page_view",
             session_id=NO_SESSION,
@@ -85,7 +85,7 @@ class Reader:
             page_path=path,
             device_type=agent.device_type,
             page_url=_if_fits(f"{self.site}{target}") if self.site else None,
-            referrer=None if referrer in (None, b"-") else _if_fits(_text(referrer)),
+            referrer=_if_fits(_text(parts["referrer"])) if parts["referrer"] not in _NOTHING else None,
             os=agent.os,
             browser=agent.browser,
         )
