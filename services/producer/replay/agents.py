@@ -10,6 +10,8 @@ from ua_parser import parse
 from services.common.event import DeviceType
 
 _NAME_MAX_LENGTH = 64
+# Thousands of patterns look at it, and some take time that grows with the square of the length.
+_LOOKED_AT_LENGTH = 512
 _TABLET = re.compile(r"iPad|Tablet(?! PC)|Kindle|Silk/|PlayBook|Android(?!.*(?:Mobile|Mini|Mobi))", re.IGNORECASE)
 _MOBILE = re.compile(
     r"Mobi|iPhone|iPod|Android|Windows Phone|BlackBerry|BB10|Opera Mini|Symbian|MIDP|KAIOS|webOS", re.IGNORECASE
@@ -29,9 +31,13 @@ class Agent(NamedTuple):
 _crawlers = CrawlerDetect()
 
 
-@lru_cache(maxsize=16_384)
 def describe(user_agent: str) -> Agent:
     """What is known of a user agent; nothing for an empty one."""
+    return _describe(user_agent[:_LOOKED_AT_LENGTH])
+
+
+@lru_cache(maxsize=16_384)
+def _describe(user_agent: str) -> Agent:
     crawler = _crawlers.is_crawler(user_agent)
     known = parse(user_agent)
     return Agent(

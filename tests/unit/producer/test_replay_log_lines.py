@@ -205,3 +205,9 @@ def test_optional_texts_that_are_too_long_are_left_out_not_cut(tmp_path: Path) -
 def test_an_empty_line_is_no_bad_line(tmp_path: Path) -> None:
     replayed = replay_lines(tmp_path, "", log_line(), "")
     assert (len(replayed.messages), replayed.report.lines, replayed.report.bad.total()) == (1, 3, 0)
+
+
+def test_of_a_monstrous_user_agent_only_the_beginning_is_looked_at(tmp_path: Path) -> None:
+    first, second = replay_lines(tmp_path, *(log_line(agent="a" * 500_000 + end) for end in "xy")).events
+    assert first.visitor_id != second.visitor_id
+    assert first.device_type == "other"
