@@ -73,6 +73,9 @@ class _Run:
                     self.keeper.wait(lambda: False, self._refresh)
                 self._drain(producer)
             figures = self._finish()
+            if self.options.replay:
+                report = ending.replay_report(self.running.directory.logs / "producer.log")
+                self.show.console.print(report, markup=False, soft_wrap=True)
             ending.judge(self.show.console, self.running, self.services, before, figures, self.options.events)
         except KeyboardInterrupt:
             self.show.final(self._view())

@@ -1,6 +1,8 @@
 """The verdict on a run that ended by itself: the balance sheet, a recount, and the aggregator's own verification."""
 
+import json
 import subprocess
+from pathlib import Path
 
 from rich.console import Console
 
@@ -33,6 +35,20 @@ def judge(
     if problems:
         raise UserError("; ".join(problems))
     console.print("OK: every message is accounted for, and every rollup equals a recount.", style="bold green")
+
+
+def replay_report(log: Path) -> str:
+    """What the producer made of its files, from the last report in its log; empty if there is none."""
+    reports = [line for line in log.read_text().splitlines() if '"event": "replayed"' in line]
+    if not reports:
+        return ""
+    report = json.loads(reports[-1])
+    left_out = ", ".join(f"{reason} {count:,}" for reason, count in report["skipped"].items()) or "nothing"
+    bad = report["bad_lines"]
+    return (
+        f"Replay\n  {report['lines']:,} lines, {report['events']:,} events; left out: {left_out}; "
+        f"bad lines: {bad:,}" + (f", each in {log}" if bad else "")
+    )
 
 
 def _sheet(figures: Figures, recount: int) -> str:

@@ -99,9 +99,13 @@ class Watch:
         """Read once; what does not answer leaves the figures as they were and says so."""
         try:
             self.latest = self._read(all_of_it)
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+        except psycopg.Error as error:
+            if self._session:
+                self._session.close()
             self._session = None
-            self.latest = replace(self.latest, problem="PostgreSQL does not answer")
+            away = isinstance(error, psycopg.OperationalError)
+            reason = "PostgreSQL does not answer" if away else f"PostgreSQL: {str(error).splitlines()[0]}"
+            self.latest = replace(self.latest, problem=reason)
         except KafkaException:
             self.latest = replace(self.latest, problem="Kafka does not answer")
         return self.latest

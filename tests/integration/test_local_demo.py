@@ -60,6 +60,10 @@ def all_services_run(data: Path) -> bool:
     return all(name in commands for name in needed)
 
 
+def balance_sheet(output: str) -> dict[str, int]:
+    return {name: int(number.replace(",", "")) for name, number in re.findall(r"^  (.*?) +([\d,]+)$", output, re.M)}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells children of a killed parent only on Linux")
 def test_nothing_is_left_when_the_supervisor_is_killed_outright_and_the_next_run_starts(data: Path) -> None:
     demo = start(data, "--rate", "50")
@@ -97,7 +101,7 @@ def test_a_number_of_events_ends_with_a_verdict(data: Path) -> None:
     demo = start(data, "--events", "3000", "--seed", "1", "--duplicates", "0.05", "--invalid", "0.02")
     output, _ = demo.communicate(timeout=DEADLINE_SECONDS * 2)
     assert demo.returncode == 0, output
-    counts = {name: int(number.replace(",", "")) for name, number in re.findall(r"^  (.*?) +([\d,]+)$", output, re.M)}
+    counts = balance_sheet(output)
     assert counts["received"] == counts["on the topic"] == 3000
     assert counts["= stored"] == counts["raw events, recounted"] > 2700
     assert counts["+ duplicate"] > 0
@@ -106,7 +110,7 @@ def test_a_number_of_events_ends_with_a_verdict(data: Path) -> None:
 
 def test_killing_processes_changes_no_final_number(data: Path) -> None:
     """The producer, a consumer, the broker and the database, while events flow: the same set is stored as without."""
-    demo = start(data, "--events", "6000", "--rate", "500", "--seed", "2", "--invalid", "0")
+    demo = start(data, "--events", "6000", "--rate", "500", "--seed", "2", "--invalid", "0", "--duplicates", "0")
     try:
         for victim in ("services.producer", "bin/postgres", "services.consumer", "kafka.Kafka", "services.aggregator"):
             wait_until(lambda: all_services_run(data), "all services")
@@ -116,6 +120,7 @@ def test_killing_processes_changes_no_final_number(data: Path) -> None:
     finally:
         output, _ = demo.communicate(timeout=DEADLINE_SECONDS * 2)
     assert demo.returncode == 0, output
+    assert balance_sheet(output)["= stored"] == 6000
     assert "producer died (signal 9), started again" in output
     assert "kafka died (signal 9), started again" in output
 
