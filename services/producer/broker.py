@@ -139,6 +139,7 @@ class Broker:
             self.poll()
             error = self._look_up()
             if error is None:
+                self.poll()  # what it reported of the time before
                 self.seen_answering()
                 return True
             if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:

@@ -1,6 +1,5 @@
 """What both commands do around sending: logs, signals, health and metrics over HTTP, and the exit code."""
 
-import contextlib
 from collections.abc import Callable
 
 from services.common import log, monitoring, shutdown
@@ -20,22 +19,21 @@ def run(
     Raises:
         UserError: the broker refuses us, or a message was not delivered.
     """
-    log.configure(settings, "producer")
+    logger = log.configure(settings, "producer")
     stop = shutdown.on_signal()
     health = monitoring.Health()
     metrics.TARGET_RATE.set(pace.per_second if isinstance(pace, Rate) else 0)
-    with contextlib.closing(_Server(settings.monitoring_port, health)):
+    server = monitoring.serve(settings.monitoring_port, health)
+    logger.info(
+        "started",
+        broker=settings.kafka_bootstrap_servers,
+        topic=settings.kafka_topic,
+        monitoring_port=server.server_port,
+    )
+    try:
         sent = send(source, settings, stop, pace, progress, health=health)
+    finally:
+        server.shutdown()
+        server.server_close()
     sent.require_all()
     return sent
-
-
-class _Server:
-    """The HTTP server, closed for good at the end."""
-
-    def __init__(self, port: int, health: monitoring.Health) -> None:
-        self._server = monitoring.serve(port, health)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()

@@ -1,5 +1,8 @@
 """Simulated events are valid, repeatable, and never from the future."""
 
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -41,6 +44,23 @@ def test_the_same_seed_and_start_give_the_same_bytes_every_time(mishaps: float) 
     shares = {f"producer_{kind}_share": mishaps for kind in ("late", "duplicate", "invalid")}
     source = Simulation(settings(producer_events=5_000, **shares))
     assert list(source) == list(source) == simulate(5_000, **shares)
+
+
+def test_another_process_makes_the_same_events_however_its_hashes_are_seeded() -> None:
+    code = (
+        "import hashlib; from tests.unit.producer.simulating import simulate; "
+        "print(hashlib.sha256(b''.join(m.value for m in simulate(3_000))).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(digests) == 1
 
 
 def test_another_seed_gives_other_events() -> None:
