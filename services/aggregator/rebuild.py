@@ -34,7 +34,6 @@ def rebuild(settings: AggregatorSettings, progress: Progress) -> dict[str, int]:
         if not try_lock(connection, REBUILD_LOCK):
             raise UserError("another rebuild is running: wait for it")
         shadow = Shadow(connection, settings.aggregator_work_mem_mb, raw_events_since(connection))
-        shadow.bind()
         _fill(connection, shadow, settings.aggregator_pass_events, progress)
         connection.execute("SELECT pg_advisory_lock(%s)", [AGGREGATE_LOCK])  # no pass from here to the swap
         _empty_tail(settings)

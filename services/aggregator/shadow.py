@@ -25,6 +25,7 @@ INSERT INTO ingest_batch (batch_id, stored)
 SELECT b.batch_id, b.stored
 FROM clickstream.ingest_batch AS b
 WHERE (b.rolled_up OR %(pending)s) AND b.stored > 0
+    AND (%(since)s::timestamptz IS NULL OR b.max_event_time >= %(since)s)
     AND NOT EXISTS (SELECT FROM ingest_batch AS t WHERE t.batch_id = b.batch_id)
 """
 # Whatever this ledger has not rolled up is none of ours yet, also what was stored a moment ago.
@@ -34,22 +35,11 @@ FROM clickstream.ingest_batch AS b
 WHERE b.batch_id NOT IN (SELECT p.batch_id FROM pending_batch AS p)
     AND NOT EXISTS (SELECT FROM ingest_batch AS t WHERE t.batch_id = b.batch_id AND t.rolled_up)
 """
-# A window takes whole sessions: those with an event in it.
-_WINDOW: LiteralString = """
-CREATE TEMP TABLE window_session AS SELECT DISTINCT session_id FROM clickstream.event WHERE event_time >= %s
-"""
-_WINDOW_LEDGER: LiteralString = """
-INSERT INTO ingest_batch (batch_id, stored)
-SELECT batch_id, count(*)
-FROM clickstream.event
-WHERE session_id IN (SELECT session_id FROM window_session)
-GROUP BY 1
-"""
-_WINDOW_EVENT = """
+_EVENTS_SINCE = """
 SELECT e.*
 FROM clickstream.event AS e
 WHERE e.batch_id = ANY (ARRAY(SELECT p.batch_id FROM pending_batch AS p))
-    AND e.session_id IN (SELECT w.session_id FROM window_session AS w)
+    AND e.event_time >= {since}
 """
 
 
@@ -63,7 +53,11 @@ class Drift(NamedTuple):
 
 
 class Shadow:
-    """A second set of rollups. Rows of times before `since` are not recounted: their raw events may be gone."""
+    """A second set of rollups, of times from `since` on; None counts all.
+
+    What began before `since` is taken over from the real rollups as it is, so that a session or a visitor from before
+    is known as such; it is neither compared nor written.
+    """
 
     def __init__(self, connection: Connection, work_mem_mb: int, since: datetime | None) -> None:
         self._connection = connection
@@ -72,29 +66,23 @@ class Shadow:
         connection.execute(_LEDGER)
         for rollup in self._tail.rollups:
             self._execute(f"CREATE TEMP TABLE {rollup.name} (LIKE clickstream.{rollup.name} INCLUDING ALL)")
-            if not rollup.merges and since is not None:  # a set tells who was there before
+            if since is not None and not (rollup.merges and rollup.additive):
                 self._execute(
                     f"INSERT INTO {rollup.name} SELECT * FROM clickstream.{rollup.name} WHERE {rollup.time} < %s", since
                 )
+        instead = {"deferred_batch": _DEFERRED}
+        if since is not None:
+            instead["pending_event"] = _EVENTS_SINCE.format(since=f"'{since.isoformat()}'::timestamptz")
+        self._tail.bind(instead)
 
     @property
     def rollups(self) -> list[Rollup]:
         """All rollups."""
         return self._tail.rollups
 
-    def bind(self) -> None:
-        """Recount all raw events; `follow` says of which batches."""
-        self._tail.bind({"deferred_batch": _DEFERRED})
-
-    def bind_window(self) -> None:
-        """Recount only the sessions with an event at or after `since`."""
-        self._connection.execute(_WINDOW, [self._since])
-        self._connection.execute(_WINDOW_LEDGER)
-        self._tail.bind({"deferred_batch": _DEFERRED, "pending_event": _WINDOW_EVENT})
-
     def follow(self, *, pending: bool) -> None:
         """Take over batches that the real ledger has by now: those rolled up there, or also those pending."""
-        self._connection.execute(_FOLLOW_LEDGER, {"pending": pending})
+        self._connection.execute(_FOLLOW_LEDGER, {"pending": pending, "since": self._since})
 
     def events(self) -> int:
         """How many events the ledger holds."""

@@ -63,11 +63,7 @@ def _recount(connection: Connection, settings: AggregatorSettings, days: int | N
         window = _midnight() - timedelta(days=days - 1)
         since = max(window, since) if since else window
     shadow = Shadow(connection, settings.aggregator_work_mem_mb, since)
-    if days is None:
-        shadow.bind()
-        shadow.follow(pending=True)
-    else:
-        shadow.bind_window()
+    shadow.follow(pending=True)
     for _ in shadow.passes(settings.aggregator_pass_events):
         pass
     rollups = [shadow.compare(rollup, rollup_since(connection, rollup.name, since)) for rollup in shadow.rollups]

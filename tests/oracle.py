@@ -1,0 +1,264 @@
+"""What every rollup must say, counted in plain Python from the raw events: nothing here knows our SQL.
+
+An event is a dict as on the topic (`services/common/event.py`); absent and None are the same. Every function returns
+rows as `{key: values}`, both tuples in the order of the rollup's columns, without rows that came to nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+Event = dict[str, Any]
+Rows = dict[tuple[Any, ...], tuple[Any, ...]]
+
+FUNNEL = {"product_view": 1, "add_to_cart": 2, "begin_checkout": 3, "purchase": 4}
+
+
+def moment(event: Event) -> datetime:
+    """When it happened."""
+    return datetime.fromisoformat(event["event_time"])
+
+
+def minute(time: datetime) -> datetime:
+    """The minute it is in."""
+    return time.replace(second=0, microsecond=0)
+
+
+def hour(time: datetime) -> datetime:
+    """The hour it is in."""
+    return time.replace(minute=0, second=0, microsecond=0)
+
+
+def day(time: datetime) -> date:
+    """The UTC day it is in."""
+    return time.astimezone(UTC).date()
+
+
+def text(event: Event, field: str) -> str:
+    """The field, or the empty text."""
+    return event.get(field) or ""
+
+
+def tally(
+    events: Iterable[Event], key: Callable[[Event], tuple[Any, ...]], values: Callable[[Event], tuple[Any, ...]]
+) -> Rows:
+    """Sum the values of all events with the same key."""
+    sums: dict[tuple[Any, ...], list[Any]] = {}
+    for event in events:
+        one = values(event)
+        total = sums.setdefault(key(event), [0] * len(one))
+        for i, value in enumerate(one):
+            total[i] += value
+    return {k: tuple(v) for k, v in sums.items() if any(v)}
+
+
+def is_type(event: Event, *types: str) -> int:
+    """1 if it is one of them."""
+    return int(event["event_type"] in types)
+
+
+def traffic(bucket: Callable[[datetime], datetime]) -> Callable[[list[Event]], Rows]:
+    """Events by type and device."""
+    return lambda events: tally(
+        events, lambda e: (bucket(moment(e)), e["event_type"], e["device_type"]), lambda _e: (1,)
+    )
+
+
+def geography_hour(events: list[Event]) -> Rows:
+    """Events, page views, purchases by place."""
+    return tally(
+        events,
+        lambda e: (hour(moment(e)), text(e, "country"), text(e, "city")),
+        lambda e: (1, is_type(e, "page_view"), is_type(e, "purchase")),
+    )
+
+
+def page(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """Events, views, clicks, scrolls, form submits by page."""
+    kinds = ("page_view", "click", "scroll", "form_submit")
+    return lambda events: tally(
+        events, lambda e: (bucket(moment(e)), e["page_path"]), lambda e: (1, *(is_type(e, kind) for kind in kinds))
+    )
+
+
+def element(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """Clicks by page and element."""
+    return lambda events: tally(
+        (e for e in events if is_type(e, "click")),
+        lambda e: (bucket(moment(e)), e["page_path"], text(e, "element")),
+        lambda _e: (1,),
+    )
+
+
+def product(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """Views, carts, removals, purchases, quantity, revenue by product and currency of what was bought."""
+    kinds = ("product_view", "add_to_cart", "remove_from_cart", "purchase")
+
+    def values(e: Event) -> tuple[Any, ...]:
+        bought = is_type(e, "purchase")
+        quantity, revenue = (e.get("quantity") or 0), Decimal(e.get("value") or 0)
+        return (*(is_type(e, kind) for kind in kinds), bought * quantity, bought * revenue)
+
+    return lambda events: tally(
+        (e for e in events if e.get("product_id") is not None and is_type(e, *kinds)),
+        lambda e: (bucket(moment(e)), e["product_id"], text(e, "currency") if is_type(e, "purchase") else ""),
+        values,
+    )
+
+
+def visitor_day(events: list[Event]) -> Rows:
+    """Who was there on which day."""
+    return {(e["visitor_id"], day(moment(e))): () for e in events}
+
+
+def visitor_count(events: list[Event]) -> Rows:
+    """Visitors, and new ones, by day, week and month."""
+    days = defaultdict(set)
+    for visitor, on in visitor_day(events):
+        days[visitor].add(on)
+    starts: dict[str, Callable[[date], date]] = {
+        "day": lambda d: d,
+        "week": lambda d: d - timedelta(days=d.weekday()),
+        "month": lambda d: d.replace(day=1),
+    }
+    visitors: Counter[tuple[str, date]] = Counter()
+    new: Counter[tuple[str, date]] = Counter()
+    for period, start in starts.items():
+        for seen in days.values():
+            visitors.update({(period, start(d)) for d in seen})
+            new[period, start(min(seen))] += 1
+    return {key: (count, new[key]) for key, count in visitors.items()}
+
+
+def host(url: str | None) -> str | None:
+    """A URL's host without "www."."""
+    name = urlsplit(url).hostname if url else None
+    return name.removeprefix("www.") if name else None
+
+
+def source(event: Event) -> str:
+    """Where it came from."""
+    if event.get("utm_source"):
+        return str(event["utm_source"])
+    referring = host(event.get("referrer"))
+    return referring if referring and referring != host(event.get("page_url")) else "direct"
+
+
+def sessions(events: list[Event]) -> dict[UUID, dict[str, Any]]:
+    """Each session, in the columns of table `session`."""
+    grouped: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        grouped[event["session_id"]].append(event)
+    return {UUID(session_id): _session(members) for session_id, members in grouped.items()}
+
+
+def _session(events: list[Event]) -> dict[str, Any]:
+    events = sorted(events, key=lambda e: (moment(e), e["event_id"]))
+    first, last = events[0], events[-1]
+    kinds = Counter(e["event_type"] for e in events)
+    bought = [e for e in events if is_type(e, "purchase")]
+    return {
+        "visitor_id": first["visitor_id"],
+        "started_at": moment(first),
+        "ended_at": moment(last),
+        "entry_event_id": UUID(first["event_id"]),
+        "exit_event_id": UUID(last["event_id"]),
+        "min_event_id": UUID(min(e["event_id"] for e in events)),
+        "max_event_id": UUID(max(e["event_id"] for e in events)),
+        "events": len(events),
+        "page_views": kinds["page_view"],
+        "clicks": kinds["click"],
+        "add_to_cart": kinds["add_to_cart"],
+        "purchases": kinds["purchase"],
+        "converted": bool(bought),
+        "revenue": sum((Decimal(e.get("value") or 0) for e in bought), Decimal(0)),
+        "currency": max((text(e, "currency") for e in bought), default=""),
+        "furthest_step": max(FUNNEL.get(e["event_type"], 0) for e in events),
+        "entry_page": first["page_path"],
+        "exit_page": last["page_path"],
+        "device_type": first["device_type"],
+        "os": text(first, "os"),
+        "browser": text(first, "browser"),
+        "country": text(first, "country"),
+        "city": text(first, "city"),
+        "source": source(first),
+        "medium": text(first, "utm_medium"),
+        "campaign": text(first, "utm_campaign"),
+    }
+
+
+def session(events: list[Event]) -> Rows:
+    """One row a session."""
+    return {(session_id,): tuple(row.values()) for session_id, row in sessions(events).items()}
+
+
+def _duration_ms(s: dict[str, Any]) -> int:
+    return int((s["ended_at"] - s["started_at"]) / timedelta(milliseconds=1))
+
+
+def session_hour(events: list[Event]) -> Rows:
+    """Sessions by start, device, browser, country, currency."""
+
+    def values(s: dict[str, Any]) -> tuple[Any, ...]:
+        duration_ms = _duration_ms(s)
+        under = [int(duration_ms < seconds * 1000) for seconds in (10, 60, 180, 600, 1800)]
+        steps = [int(s["furthest_step"] >= step) for step in (1, 2, 3)]
+        bounced, converted = int(s["page_views"] <= 1), int(s["converted"])
+        return (1, bounced, converted, s["events"], s["page_views"], duration_ms, *under, *steps, s["revenue"])
+
+    return tally(
+        sessions(events).values(),
+        lambda s: (hour(s["started_at"]), s["device_type"], s["browser"], s["country"], s["currency"]),
+        values,
+    )
+
+
+def source_hour(events: list[Event]) -> Rows:
+    """Sessions by start, source, medium, campaign, currency."""
+
+    def values(s: dict[str, Any]) -> tuple[Any, ...]:
+        steps = [int(s["furthest_step"] >= step) for step in (1, 2, 3)]
+        bounced, converted = int(s["page_views"] <= 1), int(s["converted"])
+        return (1, bounced, converted, s["page_views"], _duration_ms(s), *steps, s["revenue"])
+
+    return tally(
+        sessions(events).values(),
+        lambda s: (hour(s["started_at"]), s["source"], s["medium"], s["campaign"], s["currency"]),
+        values,
+    )
+
+
+def path_hour(events: list[Event]) -> Rows:
+    """From page view to page view within a session."""
+    views: dict[str, list[Event]] = defaultdict(list)
+    for event in sorted(events, key=lambda e: (moment(e), e["event_id"])):
+        if is_type(event, "page_view"):
+            views[event["session_id"]].append(event)
+    moves = Counter(
+        (hour(moment(a)), a["page_path"], b["page_path"]) for seen in views.values() for a, b in pairwise(seen)
+    )
+    return {key: (count,) for key, count in moves.items()}
+
+
+ROLLUPS: dict[str, Callable[[list[Event]], Rows]] = {
+    "traffic_minute": traffic(minute),
+    "traffic_hour": traffic(hour),
+    "geography_hour": geography_hour,
+    "page_hour": page(hour),
+    "page_day": page(day),
+    "element_hour": element(hour),
+    "element_day": element(day),
+    "product_hour": product(hour),
+    "product_day": product(day),
+    "visitor_day": visitor_day,
+    "visitor_count": visitor_count,
+    "session": session,
+    "session_hour": session_hour,
+    "source_hour": source_hour,
+    "path_hour": path_hour,
+}
