@@ -55,24 +55,30 @@ class Drift(NamedTuple):
 class Shadow:
     """A second set of rollups, of times from `since` on; None counts all.
 
-    What began before `since` is taken over from the real rollups as it is, so that a session or a visitor from before
-    is known as such; it is neither compared nor written.
+    What began before `since` is taken over from the live views as it is, so that a session or a visitor from before is
+    known as such; it is neither compared nor written. With `window`, older raw events are there and are not read.
     """
 
-    def __init__(self, connection: Connection, work_mem_mb: int, since: datetime | None) -> None:
+    def __init__(
+        self, connection: Connection, work_mem_mb: int, since: datetime | None, *, window: bool = False
+    ) -> None:
         self._connection = connection
         self._since = since
+        self._window = since if window else None
         self._tail = Tail(connection, work_mem_mb)
         connection.execute(_LEDGER)
         for rollup in self._tail.rollups:
+            columns = ", ".join(rollup.columns)
             self._execute(f"CREATE TEMP TABLE {rollup.name} (LIKE clickstream.{rollup.name} INCLUDING ALL)")
             if since is not None and not (rollup.merges and rollup.additive):
                 self._execute(
-                    f"INSERT INTO {rollup.name} SELECT * FROM clickstream.{rollup.name} WHERE {rollup.time} < %s", since
+                    f"INSERT INTO {rollup.name} ({columns}) SELECT {columns} FROM reporting.{rollup.name} "
+                    f"WHERE {rollup.time} < %s",
+                    since,
                 )
         instead = {"deferred_batch": _DEFERRED}
-        if since is not None:
-            instead["pending_event"] = _EVENTS_SINCE.format(since=f"'{since.isoformat()}'::timestamptz")
+        if self._window is not None:
+            instead["pending_event"] = _EVENTS_SINCE.format(since=f"'{self._window.isoformat()}'::timestamptz")
         self._tail.bind(instead)
 
     @property
@@ -82,7 +88,7 @@ class Shadow:
 
     def follow(self, *, pending: bool) -> None:
         """Take over batches that the real ledger has by now: those rolled up there, or also those pending."""
-        self._connection.execute(_FOLLOW_LEDGER, {"pending": pending, "since": self._since})
+        self._connection.execute(_FOLLOW_LEDGER, {"pending": pending, "since": self._window})
 
     def events(self) -> int:
         """How many events the ledger holds."""

@@ -10,18 +10,20 @@ from services.common.postgres import Connection, connect_or_fail, snapshot
 
 # Two checks beside the rollups: every stored event is in the ledger, and every received message is accounted for.
 _LEDGER: LiteralString = """
-WITH counted AS (
+WITH booked AS (
+    SELECT batch_id, stored
+    FROM clickstream.ingest_batch
+    WHERE stored > 0
+        AND (%(since)s::timestamptz IS NULL OR committed_at >= %(since)s)
+        AND (%(raw_since)s::timestamptz IS NULL OR min_event_time >= %(raw_since)s)
+),
+counted AS (
     SELECT batch_id, count(*) AS events
     FROM clickstream.event
-    WHERE %(since)s::timestamptz IS NULL OR event_time >= %(since)s
+    WHERE batch_id IN (SELECT batch_id FROM booked)
     GROUP BY 1
-),
-booked AS (
-    SELECT batch_id, stored AS events
-    FROM clickstream.ingest_batch
-    WHERE stored > 0 AND (%(since)s::timestamptz IS NULL OR min_event_time >= %(since)s)
 )
-SELECT count(*), count(*) FILTER (WHERE c.events IS DISTINCT FROM b.events)
+SELECT count(*), count(*) FILTER (WHERE c.events IS DISTINCT FROM b.stored)
 FROM booked AS b
 LEFT JOIN counted AS c USING (batch_id)
 """
@@ -58,20 +60,20 @@ def verify(settings: AggregatorSettings, days: int | None) -> list[Drift]:
 
 
 def _recount(connection: Connection, settings: AggregatorSettings, days: int | None) -> list[Drift]:
-    since = raw_events_since(connection)
+    raw_since = since = raw_events_since(connection)
     if days is not None:
         window = _midnight() - timedelta(days=days - 1)
-        since = max(window, since) if since else window
-    shadow = Shadow(connection, settings.aggregator_work_mem_mb, since)
+        since = max(window, raw_since) if raw_since else window
+    shadow = Shadow(connection, settings.aggregator_work_mem_mb, since, window=days is not None)
     shadow.follow(pending=True)
     for _ in shadow.passes(settings.aggregator_pass_events):
         pass
     rollups = [shadow.compare(rollup, rollup_since(connection, rollup.name, since)) for rollup in shadow.rollups]
-    return [*rollups, *_books(connection, since)]
+    return [*rollups, *_books(connection, since, raw_since)]
 
 
-def _books(connection: Connection, since: datetime | None) -> list[Drift]:
-    batches = connection.execute(_LEDGER, {"since": since}).fetchone() or (0, 0)
+def _books(connection: Connection, since: datetime | None, raw_since: datetime | None) -> list[Drift]:
+    batches = connection.execute(_LEDGER, {"since": since, "raw_since": raw_since}).fetchone() or (0, 0)
     orphans = connection.execute(_ORPHANS, {"since": since}).fetchone() or (0,)
     balance = connection.execute(_BALANCE).fetchone() or (0, 0)
     return [
