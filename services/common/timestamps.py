@@ -8,7 +8,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @lru_cache(maxsize=4096)
 def _second(unix_seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=unix_seconds)).strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
+    return (_EPOCH + timedelta(seconds=unix_seconds)).isoformat()[:19]
 
 
 def rfc3339_ms(unix_ms: int) -> str:

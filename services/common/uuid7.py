@@ -7,16 +7,14 @@ import hashlib
 from datetime import UTC, date, datetime, timedelta
 
 RANDOM_BITS = 74
-_RANDOM_MASK = (1 << RANDOM_BITS) - 1
-_LOW_62 = (1 << 62) - 1
 
 
 def compose(unix_ms: int, random_bits: int) -> str:
     """The UUIDv7 of a time in milliseconds and 74 free bits."""
-    free = random_bits & _RANDOM_MASK
-    number = unix_ms << 80 | 7 << 76 | (free >> 62) << 64 | 2 << 62 | free & _LOW_62
-    digits = f"{number:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return (
+        f"{unix_ms >> 16:08x}-{unix_ms & 0xFFFF:04x}-7{random_bits >> 62 & 0xFFF:03x}"
+        f"-{0x8000 | random_bits >> 48 & 0x3FFF:04x}-{random_bits & 0xFFFF_FFFF_FFFF:012x}"
+    )
 
 
 def derive(unix_ms: int, source: str, foreign_id: str) -> str:

@@ -13,8 +13,8 @@ from services.producer.simulate.shop import Shop
 from services.producer.simulate.sources import ORIGINS
 from services.producer.simulate.visitors import Visitors
 
-# Beyond this many visitors at a time they act faster instead of becoming more: it bounds the memory to some 100 MB.
-MOST_AT_A_TIME = 20_000
+# Beyond this many visitors at a time they act faster instead of becoming more: it bounds the memory (some 50 MB).
+MOST_AT_A_TIME = 10_000
 SHORTEST_LAG_MS = 60_000
 LAG_DOUBLINGS = 8.5  # from one minute to six hours
 
