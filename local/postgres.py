@@ -42,12 +42,12 @@ class Postgres(Server):
         package, self.data = _package(), directory.path / "postgres"
         if self._account:
             package, self.data = reach.package_for_everyone(package), reach.data_for_everyone(self.data)
-        self._bin = package / "pginstall" / "bin"
+        self.programs = package / "pginstall" / "bin"
         options = [f"{name}={value}" for name, value in {**_SETTINGS, "port": self.port, **(settings or {})}.items()]
         self.process = Process(
             "postgres",
             [
-                str(self._bin / "postgres"),
+                str(self.programs / "postgres"),
                 "-D",
                 str(self.data),
                 *(part for option in options for part in ("-c", option)),
@@ -119,7 +119,7 @@ class Postgres(Server):
 
     def _initdb(self, *options: str) -> None:
         done = subprocess.run(
-            [str(self._bin / "initdb"), "-D", str(self.data), "-U", self.user, *options],
+            [str(self.programs / "initdb"), "-D", str(self.data), "-U", self.user, *options],
             check=False,
             text=True,
             capture_output=True,
