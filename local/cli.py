@@ -47,7 +47,9 @@ def demo(
     late: Annotated[float, typer.Option(min=0, max=0.5, help="Share of events that come late.")] = 0.02,
     duplicates: Annotated[float, typer.Option(min=0, max=0.5, help="Share of messages that are retries.")] = 0.02,
     invalid: Annotated[float, typer.Option(min=0, max=0.5, help="Share of messages that are broken.")] = 0.005,
-    keep: Annotated[bool, typer.Option("--keep", help="Go on with the data of the last run.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Go on with the data of the last run; nothing of it expires.")
+    ] = False,
     data: Annotated[Path, typer.Option(file_okay=False, help="Where data and logs are kept.")] = DATA,
     svg: Annotated[Path | None, typer.Option(dir_okay=False, help="At the end, save the page as a picture.")] = None,
 ) -> None:

@@ -26,7 +26,7 @@ def run(options: Options) -> None:
         KeyboardInterrupt: it was stopped before its end.
     """
     show = Show()
-    show.say(f"Data and logs: {options.data.resolve()} - Ctrl-C stops everything")
+    show.say(f"Data and logs: {options.data} - Ctrl-C stops everything")
     with _sigterm_as_interrupt():
         try:
             with platform(options.data, fresh=not options.keep, say=show.say) as running:
@@ -43,7 +43,7 @@ def _serve(running: Platform, options: Options, show: Show) -> None:
     )
     keeper = Keeper(show.say)
     keeper.adopt(running.kafka.process, running.postgres.process)
-    services = Services(running, retention_days=0 if options.replay else None)
+    services = Services(running, retention_days=0 if options.replay or options.keep else None)
     try:
         keeper.run_to_success(services.migrate())
         with Watch(running) as watch:
@@ -128,7 +128,7 @@ class _Run:
         self.show.refresh(self._view)
 
     def _view(self) -> View:
-        hint = f"Ctrl-C stops, data in {self.running.directory.path}"
+        hint = f"Ctrl-C stops, data in {self.options.data}"
         return View(self.options.title, hint, self.watch.latest, self._shown, self.show.messages)
 
 

@@ -11,6 +11,8 @@ from services.common.errors import UserError
 _HEALTHY_SECONDS = 10.0
 _QUICK_DEATHS_ALLOWED = 12
 _LOOK_SECONDS = 0.1
+_USAGE_ERROR = 2
+_WITHOUT_BOXES = str.maketrans("", "", "│╭╮╰╯─")
 _STOP_SECONDS = 25.0
 
 
@@ -74,9 +76,18 @@ class Kept:
     def _died(self, exit_code: int) -> None:
         self.deaths += 1
         self._quick_deaths += 1
+        if self.deaths == 1 and (complaint := self._complaint(exit_code)):
+            raise UserError(f"{self.process.name}: {complaint}")
         if self._quick_deaths > _QUICK_DEATHS_ALLOWED:
             name, end = self.process.name, describe_exit(exit_code)
             raise UserError(f"{name} keeps dying ({end}); the end of {self.process.log}: {self.process.log_tail(3)}")
+
+    def _complaint(self, exit_code: int) -> str:
+        """What a first run that ended at once has against its configuration: no second run would think otherwise."""
+        if exit_code < 0 or time.monotonic() - self._started_at > _HEALTHY_SECONDS:
+            return ""
+        text = " ".join(self.process.log_tail(6).translate(_WITHOUT_BOXES).split())
+        return text.rpartition("error: ")[2] if "error: " in text or exit_code == _USAGE_ERROR else ""
 
     def _calm(self) -> None:
         self._quick_deaths = 0

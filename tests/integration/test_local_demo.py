@@ -136,3 +136,18 @@ def test_a_second_demo_on_the_same_data_is_refused_in_one_line(data: Path) -> No
     finally:
         first.terminate()
         first.communicate(timeout=DEADLINE_SECONDS)
+
+
+def test_an_old_log_is_replayed_kept_and_replayed_again_without_a_trace(data: Path, tmp_path: Path) -> None:
+    browser = "Mozilla/5.0 (X11; Linux x86_64; rv:120.0) Gecko/20100101 Firefox/120.0"
+    line = '192.0.2.{0} - - [17/May/2015:10:0{0}:00 +0000] "GET /page/{0} HTTP/1.1" 200 512 "-" "' + browser + '"\n'
+    log = tmp_path / "access.log"
+    log.write_text("".join(line.format(number) for number in range(5)) + "not a log line\n")
+    for arguments in ([], ["--keep"]):
+        demo = start(data, "--replay", str(log), *arguments)
+        output, _ = demo.communicate(timeout=DEADLINE_SECONDS)
+        assert demo.returncode == 0, output
+        assert "6 lines, 5 events" in output
+        assert "bad lines: 1" in output
+        assert balance_sheet(output)["raw events, recounted"] == 5
+    assert balance_sheet(output)["+ duplicate"] == 5

@@ -56,6 +56,13 @@ def test_what_cannot_live_ends_the_run_with_the_end_of_its_log(tmp_path: Path, m
         keeper.wait(lambda: False)
 
 
+def test_a_configuration_error_at_once_ends_the_run_at_once(tmp_path: Path) -> None:
+    keeper = Keeper(lambda _: None)
+    keeper.keep(python(tmp_path, "raise SystemExit('error: PRODUCER_START lies in the future')"))
+    with pytest.raises(UserError, match=r"^child: PRODUCER_START lies in the future$"):
+        keeper.wait(lambda: False)
+
+
 def test_what_ignores_the_signal_is_killed_at_the_deadline(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     code = f"import signal, time; signal.signal(15, signal.SIG_IGN); open({str(ready)!r}, 'w'); time.sleep(60)"
