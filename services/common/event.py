@@ -24,7 +24,7 @@ EventType = Literal[
 DeviceType = Literal["desktop", "mobile", "tablet", "other"]
 
 UUID7_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-TIME_PATTERN = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+TIME_PATTERN = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z"
 VALUE_PATTERN = r"\d{1,12}(?:\.\d{1,4})?"
 PAGE_PATH_MAX_BYTES = 512
 PROPERTIES_MAX_BYTES = 8 * 1024

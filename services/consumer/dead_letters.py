@@ -22,8 +22,12 @@ from services.consumer.ledger import REPLAY_HEADER
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay messages that could not become events.")
 
-_PAGE = 1000
+_PAGE_LETTERS = 1000
+_PAGE_BYTES = 64 * 1024 * 1024
 _DELIVERY_SECONDS = 60.0
+# As large as the consumer can have taken it.
+_MESSAGE_MAX_BYTES = 100_000_000
+_Id = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1)]
 Reason = Annotated[str | None, typer.Option(help=f"Only of this reason: {', '.join(REASONS)}.")]
 
 _LIST: LiteralString = """
@@ -34,14 +38,24 @@ ORDER BY dead_letter_id DESC
 LIMIT %(limit)s
 """
 _SHOW: LiteralString = "SELECT * FROM dead_letter WHERE dead_letter_id = %s"
+# Some of these are dead letters because they are huge: a page ends when it is heavy.
 _NEXT: LiteralString = """
 SELECT dead_letter_id, topic, key, value, headers
-FROM dead_letter
-WHERE dead_letter_id > %(after)s AND dead_letter_id <= %(until)s
-    AND (%(id)s::bigint IS NULL OR dead_letter_id = %(id)s)
-    AND (replayed_at IS NULL OR %(all)s) AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+FROM (
+    SELECT *, sum(octet_length(value)) OVER (ORDER BY dead_letter_id ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW)
+        AS bytes_before
+    FROM (
+        SELECT dead_letter_id, topic, key, value, headers
+        FROM dead_letter
+        WHERE dead_letter_id > %(after)s AND dead_letter_id <= %(until)s
+            AND (%(id)s::bigint IS NULL OR dead_letter_id = %(id)s)
+            AND (replayed_at IS NULL OR %(all)s) AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+        ORDER BY dead_letter_id
+        LIMIT %(page_letters)s
+    ) AS d
+) AS d
+WHERE coalesce(bytes_before, 0) < %(page_bytes)s
 ORDER BY dead_letter_id
-LIMIT %(page)s
 """
 _MARK: LiteralString = """
 UPDATE dead_letter SET replays = replays + 1, replayed_at = now() WHERE dead_letter_id = ANY (%s)
@@ -64,17 +78,17 @@ def list_letters(
     with connect_or_fail(settings, "dead-letters") as connection:
         query = {"all": all_, "reason": _known(reason), "limit": limit}
         for row in connection.execute(_LIST, query):
-            table.add_row(*(f"{cell:%Y-%m-%d %H:%M:%S}" if i == 1 else str(cell) for i, cell in enumerate(row)))
+            table.add_row(*(f"{cell:%Y-%m-%d %H:%M:%S}" if i == 1 else _shown(cell) for i, cell in enumerate(row)))
         counts: dict[str, int] = dict(
             connection.execute("SELECT reason, count(*) FROM dead_letter GROUP BY 1 ORDER BY 2 DESC")
         )
-    console = Console()
+    console = _console()
     console.print(table)
     console.print(", ".join(f"{name}: {count}" for name, count in counts.items()) or "no dead letters", soft_wrap=True)
 
 
 @app.command()
-def show(id_: Annotated[int, typer.Argument(metavar="ID")]) -> None:
+def show(id_: _Id) -> None:
     """Show one dead letter whole."""
     settings: DeadLetterSettings = load(DeadLetterSettings)
     with connect_or_fail(settings, "dead-letters") as connection, connection.cursor() as cursor:
@@ -82,22 +96,28 @@ def show(id_: Annotated[int, typer.Argument(metavar="ID")]) -> None:
         names = [column.name for column in cursor.description or []]
     if row is None:
         raise UserError(f"there is no dead letter {id_}; see: dead-letters list --all")
-    console = Console()
+    console = _console()
     for name, cell in zip(names, row, strict=True):
-        text = cell.decode("utf-8", "backslashreplace") if isinstance(cell, bytes) else str(cell)
-        console.print(f"{name:>14}  {text}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{name:>14}  {_shown(cell)}", soft_wrap=True)
 
 
 @app.command()
 def replay(
-    id_: Annotated[int | None, typer.Argument(metavar="[ID]", help="Only this one; else all that are open.")] = None,
+    id_: Annotated[
+        int | None,
+        typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="Only this one; else all that are open."),
+    ] = None,
     reason: Reason = None,
     all_: Annotated[bool, typer.Option("--all", help="Also those replayed already.")] = False,
 ) -> None:
     """Send dead letters through the topic again; those that are valid now are stored, each once."""
     settings: DeadLetterSettings = load(DeadLetterSettings)
-    producer = Producer(client_config(settings, "dead-letters") | {"enable.idempotence": True, "acks": "all"})
-    query = {"id": id_, "reason": _known(reason), "all": all_ or id_ is not None, "page": _PAGE, "after": 0}
+    query = {"id": id_, "reason": _known(reason), "all": all_ or id_ is not None, "after": 0}
+    query |= {"page_letters": _PAGE_LETTERS, "page_bytes": _PAGE_BYTES}
+    producer = Producer(
+        client_config(settings, "dead-letters")
+        | {"enable.idempotence": True, "acks": "all", "message.max.bytes": _MESSAGE_MAX_BYTES}
+    )
     replayed = 0
     with connect_or_fail(settings, "dead-letters", autocommit=True) as connection:
         newest = connection.execute("SELECT coalesce(max(dead_letter_id), 0) FROM dead_letter").fetchone()
@@ -108,7 +128,7 @@ def replay(
             query["after"] = page[-1][0]
     if id_ is not None and not replayed:
         raise UserError(f"there is no dead letter {id_}; see: dead-letters list --all")
-    Console().print(f"{replayed} dead letters replayed")
+    _console().print(f"{replayed} dead letters replayed")
 
 
 def _send(connection: Connection, producer: Producer, page: list[tuple[Any, ...]]) -> None:
@@ -143,6 +163,17 @@ def _send(connection: Connection, producer: Producer, page: list[tuple[Any, ...]
         raise UserError(
             f"{len(page) - len(delivered)} dead letters were not sent ({why}); they stay open, replay again"
         )
+
+
+def _console() -> Console:
+    """What others sent is neither markup nor emoji."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
+def _shown(cell: object) -> str:
+    """Text of a cell, in which what others sent can't steer the terminal."""
+    text = cell.decode("utf-8", "backslashreplace") if isinstance(cell, bytes) else str(cell)
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _known(reason: str | None) -> str | None:

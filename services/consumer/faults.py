@@ -152,7 +152,7 @@ def explain_decoding(error: DecodeError, value: bytes) -> Invalid:
     """The decoder's message, in our classes."""
     message = str(error).replace("\0", "")[:_MESSAGE_MAX_CHARS]
     if isinstance(error, ValidationError):
-        if "missing required field" in message:
+        if message.startswith("Object missing required field"):
             return Invalid("missing_field", message)
         if message.endswith("`$.event_type`"):
             return Invalid("unknown_event_type", message)
@@ -162,8 +162,13 @@ def explain_decoding(error: DecodeError, value: bytes) -> Invalid:
         if message.endswith("`$.event_time`"):
             return Invalid("invalid_time", message)
         return Invalid("invalid_field", message)
+    return explain_encoding(value) or Invalid("invalid_json", message)
+
+
+def explain_encoding(value: bytes) -> Invalid | None:
+    """The first byte of a message that is not UTF-8, if there is one."""
     try:
         value.decode()
-    except UnicodeDecodeError as encoding:
-        return Invalid("invalid_utf8", f"{encoding.reason} at byte {encoding.start}")
-    return Invalid("invalid_json", message)
+    except UnicodeDecodeError as error:
+        return Invalid("invalid_utf8", f"{error.reason} at byte {error.start}")
+    return None

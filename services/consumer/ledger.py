@@ -10,11 +10,13 @@ from confluent_kafka import Message
 from msgspec import json
 
 from services.common.event import COLUMNS
+from services.common.postgres import Connection
 from services.common.timestamps import rfc3339_ms
 from services.consumer.batch import Batch, DeadLetter, per_partition
 from services.consumer.ways import Cursor
 
 REPLAY_HEADER = "clickstream-dead-letter-id"
+_YEAR_10000_MS = 253_402_300_800_000
 _EVENT_TIME = COLUMNS.index("event_time")
 
 _CLAIM: LiteralString = """
@@ -23,6 +25,15 @@ FROM partition_offset
 WHERE topic = %s AND partition = ANY (%s)
 ORDER BY partition
 FOR UPDATE
+"""
+# A row's xmax is the transaction that locks it. One whose server process waits for its client is not at work.
+_EVICT_ZOMBIES: LiteralString = """
+SELECT pg_terminate_backend(a.pid)
+FROM partition_offset AS o
+JOIN pg_locks AS l ON l.locktype = 'transactionid' AND l.transactionid = o.xmax AND l.mode = 'ExclusiveLock' AND l.granted
+JOIN pg_stat_activity AS a ON a.pid = l.pid
+WHERE o.topic = %s AND o.partition = ANY (%s)
+    AND a.usename = current_user AND a.application_name LIKE 'consumer %%' AND a.wait_event = 'ClientRead'
 """
 _ADVANCE: LiteralString = """
 UPDATE partition_offset AS o
@@ -77,6 +88,14 @@ def claim(cursor: Cursor, batch: Batch) -> None:
     if positions != batch.first_offsets:
         moved = {p: (batch.first_offsets[p], positions.get(p)) for p in batch.partitions}
         raise FencedError(", ".join(f"{p}: from {ours} to {now}" for p, (ours, now) in moved.items() if ours != now))
+
+
+def evict_zombies(connection: Connection, batch: Batch) -> None:
+    """End the transactions of consumers that froze or vanished while they held the batch's positions.
+
+    The partitions are ours by the group's word; one that comes back finds itself fenced.
+    """
+    connection.execute(_EVICT_ZOMBIES, [batch.topic, batch.partitions])
 
 
 def record(cursor: Cursor, batch: Batch, duplicates: Counter[int], started_at: float, consumer: str) -> Outcome:
@@ -145,18 +164,23 @@ def _dead_letter_fields(letter: DeadLetter) -> tuple[object, ...]:
     return (
         message.partition(),
         message.offset(),
-        rfc3339_ms(produced_at_ms) if produced_at_ms > 0 else None,
+        rfc3339_ms(produced_at_ms) if 0 < produced_at_ms < _YEAR_10000_MS else None,
         invalid.reason,
         invalid.message,
         message.key(),
         message.value(),
         json.encode(encoded).decode() if encoded else None,
-        int(replayed) if replayed.isdigit() else None,
+        _bigint(replayed),
     )
 
 
 def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
     return cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+
+
+def _bigint(digits: bytes) -> int | None:
+    """A header is whatever somebody sent."""
+    return int(digits) if digits.isdigit() and len(digits) <= 18 else None
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

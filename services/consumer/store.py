@@ -2,6 +2,7 @@
 
 import time
 from datetime import UTC, datetime
+from typing import LiteralString
 
 import psycopg
 from psycopg import errors
@@ -14,6 +15,8 @@ from services.consumer.limits import Limits
 from services.consumer.validation import Validator
 
 CLEAN_BATCHES = 8
+# Long waits would keep us from the group, from health and from an end in time: better to come back.
+_LOCK_TIMEOUT: LiteralString = "SET lock_timeout = '3s'"
 
 
 class Store:
@@ -23,6 +26,7 @@ class Store:
     """
 
     def __init__(self, connection: Connection, consumer: str, retention_days: int, event_max_bytes: int) -> None:
+        connection.execute(_LOCK_TIMEOUT)
         self._connection = connection
         self._consumer = consumer
         self._retention_days = retention_days
@@ -42,20 +46,24 @@ class Store:
         except errors.CheckViolation:  # no partition of relation "event" found for row
             self._create_partitions(batch)
             outcome = self._commit(batch)
+        except errors.LockNotAvailable:
+            ledger.evict_zombies(self._connection, batch)
+            raise
         self._clean_batches = 0 if outcome.duplicate else self._clean_batches + 1
         return outcome
 
     def _commit(self, batch: Batch) -> ledger.Outcome:
         try:
-            if self._clean_batches >= CLEAN_BATCHES:
-                return self._transaction(batch, ways.direct)
-            return self._transaction(batch, ways.filtered)
-        except errors.UniqueViolation:
-            return self._commit_duplicates(batch)
+            return self._commit_together(batch)
         except psycopg.DataError:
             return self._transaction(batch, ways.one_by_one)
 
-    def _commit_duplicates(self, batch: Batch) -> ledger.Outcome:
+    def _commit_together(self, batch: Batch) -> ledger.Outcome:
+        if self._clean_batches >= CLEAN_BATCHES:
+            try:
+                return self._transaction(batch, ways.direct)
+            except errors.UniqueViolation:
+                self._clean_batches = 0
         try:
             return self._transaction(batch, ways.filtered)
         except errors.UniqueViolation:  # somebody stored one of them between our question and our COPY

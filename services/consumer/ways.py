@@ -21,7 +21,7 @@ Way = Callable[[Cursor, Batch, Iterable[Row]], Counter[int]]
 _COLUMN_LIST = ", ".join([*COLUMNS, "batch_id"])
 _COPY = f"COPY event ({_COLUMN_LIST}) FROM STDIN".encode()
 _COPY_STAGING = f"COPY event_staging ({_COLUMN_LIST}) FROM STDIN".encode()
-_CREATE_STAGING: LiteralString = "CREATE TEMP TABLE IF NOT EXISTS event_staging (LIKE event) ON COMMIT DELETE ROWS"
+_CREATE_STAGING: LiteralString = "CREATE TEMP TABLE event_staging (LIKE event) ON COMMIT DROP"
 _MOVE_STAGED = (
     f"INSERT INTO event ({_COLUMN_LIST}) SELECT {_COLUMN_LIST} FROM event_staging "  # noqa: S608 (names of ours)
     "ON CONFLICT (event_id) DO NOTHING RETURNING event_id::text"
