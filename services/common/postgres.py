@@ -1,5 +1,6 @@
 """Connections to PostgreSQL, and which of its errors mean "wait", which mean "your configuration is wrong"."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,16 @@ TRANSIENT = (
     psycopg.InterfaceError,
     errors.ReadOnlySqlTransaction,
 )
+_WRONG_DATABASE = (
+    errors.UndefinedTable,
+    errors.UndefinedFunction,
+    errors.UndefinedColumn,
+    errors.InvalidSchemaName,
+    errors.InsufficientPrivilege,
+)
+_NOT_MIGRATED = re.compile(r'(relation|schema|function) "?[\w.]+"?(\(.*\))? does not exist')
+# Else the server would hold a vanished client's locks for hours.
+_SERVER_KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
 _CONFIGURATION = (
     ("password authentication failed", "check POSTGRES_USER and POSTGRES_PASSWORD"),
     ("no password supplied", "set POSTGRES_PASSWORD"),
@@ -54,8 +65,8 @@ def connect(settings: PostgresSettings, application_name: str, *, autocommit: bo
         sslrootcert=settings.postgres_sslrootcert,
         connect_timeout=settings.postgres_connect_timeout_seconds,
         application_name=application_name,
-        options="-c search_path=clickstream -c timezone=UTC -c client_min_messages=warning",
-        # A peer that vanished without a word is noticed within half a minute.
+        options=f"-c search_path=clickstream -c timezone=UTC -c client_min_messages=warning {_SERVER_KEEPALIVES}",
+        # A peer that vanished without a word is noticed within half a minute, on either side.
         keepalives_idle=10,
         keepalives_interval=5,
         keepalives_count=3,
@@ -86,6 +97,8 @@ def describe(error: psycopg.Error, settings: PostgresSettings) -> str:
     text = " ".join(str(error).split())
     where = f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}/{settings.postgres_database}"
     remedy = next((advice for sign, advice in _CONFIGURATION if sign in text), None)
+    if _NOT_MIGRATED.search(text):
+        remedy = "run python -m services.migrate"
     return f"{where}: {text}" + (f" — {remedy}" if remedy else "")
 
 
@@ -95,13 +108,17 @@ def is_misconfigured(error: psycopg.Error) -> bool:
     return any(sign in str(error) for sign, _ in hopeless)
 
 
-def connect_or_fail(settings: PostgresSettings, application_name: str, *, autocommit: bool = False) -> Connection:
-    """Like `connect`, for commands that a person waits for.
+@contextmanager
+def connect_or_fail(
+    settings: PostgresSettings, application_name: str, *, autocommit: bool = False
+) -> Iterator[Connection]:
+    """A session for a command that a person waits for.
 
     Raises:
-        UserError: the server can't be reached or refuses us.
+        UserError: the server can't be reached, refuses us or goes away, or it lacks our schema.
     """
     try:
-        return connect(settings, application_name, autocommit=autocommit)
-    except psycopg.OperationalError as error:
+        with connect(settings, application_name, autocommit=autocommit) as connection:
+            yield connection
+    except (psycopg.OperationalError, *_WRONG_DATABASE) as error:
         raise UserError(describe(error, settings)) from None
