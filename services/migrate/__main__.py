@@ -71,7 +71,8 @@ def _retry(
         try:
             step()
             return
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, psycopg.InternalError) as error:
+            # Internal: another migration of this server changed the same role at this moment.
             problem, hopeless = describe(error, settings), is_misconfigured(error)
         except (KafkaException, _SchemaNotReadyError) as error:
             problem, hopeless = f"{error}", False

@@ -13,6 +13,15 @@ GRANT SELECT ON schema_migration TO clickstream_ingest, clickstream_aggregate;
 -- The aggregator: reads events, writes everything else.
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clickstream TO clickstream_aggregate;
 REVOKE INSERT, UPDATE, DELETE ON event, schema_migration FROM clickstream_aggregate;
+DO $$
+DECLARE
+    partition regclass;
+BEGIN
+    FOR partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'event'::regclass LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM clickstream_aggregate', partition);
+    END LOOP;
+END
+$$;
 
 REVOKE EXECUTE ON FUNCTION create_event_partition, drop_event_partition, analyze_relation FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION create_event_partition TO clickstream_ingest, clickstream_aggregate;

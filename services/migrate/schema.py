@@ -117,5 +117,5 @@ def _apply_one(connection: Connection, migration: Migration) -> None:
             rollups.create_live_views(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(f"migration {migration.name}: {error}; run it as the owner of the database") from None
-    except (psycopg.ProgrammingError, psycopg.NotSupportedError) as error:
+    except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError) as error:
         raise UserError(f"migration {migration.name}: {error}") from None
