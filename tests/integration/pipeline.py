@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from local.process import Process
@@ -63,8 +63,11 @@ class Pipeline:
         return process.log_tail(1)
 
     def stored_up_to_the_end(self) -> bool:
-        """Whether every partition's position is the topic's end."""
-        ends = topic_ends(self.bootstrap, self.topic)
+        """Whether every partition's position is the topic's end; not while the broker can't tell."""
+        try:
+            ends = topic_ends(self.bootstrap, self.topic)
+        except KafkaException:  # a partition without leader yet, or a broker that starts
+            return False
         with self.database.connect() as session:
             rows = session.execute(
                 "SELECT partition, next_offset FROM clickstream.partition_offset WHERE topic = %s", [self.topic]

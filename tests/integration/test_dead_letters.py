@@ -1,0 +1,227 @@
+"""Bad input is kept as it came, with its reason, and can be replayed as often as one likes."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from services.common.errors import UserError
+from services.common.timestamps import rfc3339_ms
+from services.common.uuid7 import compose
+from services.consumer import dead_letters
+from services.consumer.ledger import REPLAY_HEADER
+from tests.conftest import Database
+from tests.integration.pipeline import Pipeline, scalar
+from tests.unit.consumer.samples import event, with_raw, without
+
+_DAY_MS = 86_400_000
+_NOW_MS = time.time_ns() // 1_000_000
+_TEN_MB = b'"' + b"x" * 10_000_000 + b'"'
+_HEADERS: list[tuple[str, bytes | None]] = [("trace", b"\x00\xff"), ("trace", b"again"), ("größe", None)]
+
+
+def _fresh(number: int = 0, days_ago: int = 0, **changes: Any) -> bytes:
+    at_ms = _NOW_MS - days_ago * _DAY_MS
+    return event(**{"event_id": compose(at_ms, number), "event_time": rfc3339_ms(at_ms)} | changes)
+
+
+_BAD: list[tuple[str, bytes | None]] = [
+    ("tombstone", None),
+    ("too_large", _TEN_MB),
+    ("invalid_json", b"not JSON"),
+    ("invalid_json", b""),
+    ("invalid_json", with_raw("properties", "[" * 100_000)),
+    ("invalid_utf8", b"\xff\xfe"),
+    ("invalid_utf8", with_raw("properties", b'{"a":"\xc3"}')),
+    ("unknown_event_type", _fresh(event_type="refund")),
+    ("missing_field", without("visitor_id")),
+    ("invalid_field", _fresh(colour="red")),
+    ("invalid_field", _fresh(**{"[/red]\x1b[31m:smile:\0": 1})),
+    ("invalid_field", _fresh(quantity="2")),
+    ("invalid_id", _fresh(event_id="0191ab26-5f00-4cc3-98c4-dc0c0c07398f")),
+    ("invalid_time", _fresh(event_time="2026-02-30T00:00:00.000Z")),
+    ("out_of_range", _fresh(event_time="1999-12-31T23:59:59.999Z")),
+    ("nul_character", _fresh(page_title="a\0b")),
+    ("invalid_properties", with_raw("properties", '{"a":1e9999}').replace(event()[13:49], _fresh()[13:49])),
+    ("personal_data", _fresh(visitor_id="ann@example.com")),
+]
+
+
+@pytest.fixture
+def wide(pipeline: Pipeline) -> Pipeline:
+    """A pipeline on a topic that takes large messages, as `services.migrate` makes it."""
+    pipeline.topic = f"{pipeline.topic}.wide"
+    admin = AdminClient({"bootstrap.servers": pipeline.bootstrap})
+    new = NewTopic(pipeline.topic, 3, 1, config={"max.message.bytes": str(16 * 1024 * 1024)})
+    admin.create_topics([new])[pipeline.topic].result(30)
+    return pipeline
+
+
+def _produce(pipeline: Pipeline, messages: Sequence[tuple[bytes | None, bytes | None]], headers: Any = None) -> None:
+    producer = Producer({"bootstrap.servers": pipeline.bootstrap, "message.max.bytes": 20_000_000})
+    for key, value in messages:
+        producer.produce(pipeline.topic, key=key, value=value, headers=headers)
+    assert producer.flush(30) == 0
+
+
+def _letters(pipeline: Pipeline, *arguments: str) -> str:
+    process = pipeline.start(
+        f"letters-{len(pipeline.processes)}",
+        "consumer",
+        "dead-letters",
+        *arguments,
+        role="clickstream_ingest",
+        COLUMNS="250",
+    )
+    return pipeline.succeed(process)
+
+
+def _refused(pipeline: Pipeline, *arguments: str, **environment: str) -> str:
+    process = pipeline.start(
+        f"letters-{len(pipeline.processes)}",
+        "consumer",
+        "dead-letters",
+        *arguments,
+        role="clickstream_ingest",
+        **environment,
+    )
+    line = pipeline.fail(process)
+    assert process.log.read_text().strip() == line, "more than one line"
+    return line
+
+
+def _rows(database: Database, query: str) -> list[tuple[Any, ...]]:
+    with database.connect() as session:
+        return session.execute(query.encode()).fetchall()
+
+
+def _books(database: Database) -> dict[str, int]:
+    names = ("received", "stored", "duplicate", "dead")
+    (row,) = _rows(database, f"SELECT {', '.join(f'sum({n})::int' for n in names)} FROM clickstream.partition_offset")
+    books = dict(zip(names, row, strict=True))
+    assert books["received"] == books["stored"] + books["duplicate"] + books["dead"]
+    with database.connect() as session:
+        assert scalar(session, "SELECT count(*) FROM clickstream.event") == books["stored"]
+        assert scalar(session, "SELECT count(*) FROM clickstream.dead_letter") == books["dead"]
+    return books
+
+
+def test_each_kind_of_bad_input_is_kept_as_it_came_and_the_rest_is_stored(wide: Pipeline) -> None:
+    wide.consumer()
+    bad = [(f"key-{n}".encode() if n % 2 else None, value) for n, (_, value) in enumerate(_BAD)]
+    _produce(wide, [(b"good", _fresh(n + 1)) for n in range(200)])
+    _produce(wide, bad, _HEADERS)
+    _produce(wide, [(b"good", _fresh(n + 201)) for n in range(200)])
+    wide.wait_until_stored()
+
+    assert _books(wide.database) == {"received": 400 + len(_BAD), "stored": 400, "duplicate": 0, "dead": len(_BAD)}
+    kept = _rows(wide.database, "SELECT reason, key, value FROM clickstream.dead_letter")
+    expected = [(reason, key, value) for (reason, _), (key, value) in zip(_BAD, bad, strict=True)]
+    assert sorted(kept, key=repr) == sorted(expected, key=repr)
+    (headers,) = {str(row[0]) for row in _rows(wide.database, "SELECT headers FROM clickstream.dead_letter")}
+    assert headers == "[['trace', 'AP8='], ['trace', 'YWdhaW4='], ['größe', None]]"
+
+    listed = _letters(wide, "list")
+    for reason, _ in _BAD:
+        assert reason in listed
+    assert "[/red]\\x1b[31m:smile:" in listed, "what others sent is neither markup nor a terminal's command"
+    (titled,) = _rows(
+        wide.database, "SELECT dead_letter_id FROM clickstream.dead_letter WHERE reason = 'nul_character'"
+    )
+    shown = _letters(wide, "show", str(titled[0]))
+    assert r'"page_title":"a\u0000b"' in shown
+    assert "U+0000" in shown
+
+    assert f"{len(_BAD)} dead letters replayed" in _letters(wide, "replay")
+    wide.wait_until_stored()
+    assert _books(wide.database)["dead"] == 2 * len(_BAD)
+    again = _rows(
+        wide.database,
+        "SELECT n.reason, n.key, n.value FROM clickstream.dead_letter AS n "
+        "JOIN clickstream.dead_letter AS o ON o.dead_letter_id = n.replay_of AND o.replays = 1 "
+        "AND (o.reason, o.key, o.value) IS NOT DISTINCT FROM (n.reason, n.key, n.value)",
+    )
+    assert sorted(again, key=repr) == sorted(expected, key=repr)
+
+
+def test_what_is_valid_once_the_cause_is_mended_is_stored_by_its_replay_once(pipeline: Pipeline) -> None:
+    strict = pipeline.consumer("strict", EVENT_RETENTION_DAYS="30")
+    old = [_fresh(n, days_ago=100) for n in range(3)]
+    _produce(pipeline, [(b"v", value) for value in old] + [(b"v", b"{"), (b"v", _fresh(9))], _HEADERS)
+    pipeline.wait_until_stored()
+    assert _books(pipeline.database) == {"received": 5, "stored": 1, "duplicate": 0, "dead": 4}
+    assert strict.stop()
+    pipeline.consumer("patient", EVENT_RETENTION_DAYS="400")
+
+    first = _rows(pipeline.database, "SELECT min(dead_letter_id) FROM clickstream.dead_letter")[0][0]
+    assert "1 dead letters replayed" in _letters(pipeline, "replay", str(first))
+    pipeline.wait_until_stored()
+    assert _books(pipeline.database) == {"received": 6, "stored": 2, "duplicate": 0, "dead": 4}
+
+    assert "2 dead letters replayed" in _letters(pipeline, "replay", "--reason", "out_of_range")
+    pipeline.wait_until_stored()
+    assert _books(pipeline.database) == {"received": 8, "stored": 4, "duplicate": 0, "dead": 4}
+    stored = _rows(pipeline.database, "SELECT * FROM clickstream.event ORDER BY event_id")
+
+    assert "3 dead letters replayed" in _letters(pipeline, "replay", "--reason", "out_of_range", "--all")
+    assert "1 dead letters replayed" in _letters(pipeline, "replay", str(first))
+    pipeline.wait_until_stored()
+    assert _books(pipeline.database) == {"received": 12, "stored": 4, "duplicate": 4, "dead": 4}
+    assert _rows(pipeline.database, "SELECT * FROM clickstream.event ORDER BY event_id") == stored
+
+    for replays in (1, 2):
+        assert "1 dead letters replayed" in _letters(pipeline, "replay")
+        pipeline.wait_until_stored()
+        chain = _rows(
+            pipeline.database,
+            "SELECT n.reason, n.dead_letter_id > o.dead_letter_id, jsonb_array_length(n.headers) "
+            "FROM clickstream.dead_letter AS n JOIN clickstream.dead_letter AS o ON o.dead_letter_id = n.replay_of",
+        )
+        assert chain == [("invalid_json", True, len(_HEADERS) + 1)] * replays
+    assert _books(pipeline.database) == {"received": 14, "stored": 4, "duplicate": 4, "dead": 6}
+    assert "invalid_json: 3, out_of_range: 3" in _letters(pipeline, "list", "--limit", "1")
+
+
+@pytest.mark.parametrize("header", [b"9" * 30, b"-1", b"\xff", b"", None])
+def test_a_forged_replay_header_keeps_nobody_from_going_on(pipeline: Pipeline, header: bytes | None) -> None:
+    pipeline.consumer()
+    _produce(pipeline, [(b"v", b"{")], [(REPLAY_HEADER, header)])
+    pipeline.wait_until_stored(30)
+    assert _rows(pipeline.database, "SELECT reason, replay_of FROM clickstream.dead_letter") == [("invalid_json", None)]
+
+
+def test_what_cannot_be_shown_or_replayed_is_one_line(pipeline: Pipeline) -> None:
+    assert "no dead letters" in _letters(pipeline, "list")
+    assert "0 dead letters replayed" in _letters(pipeline, "replay")
+    assert _refused(pipeline, "show", "7") == "error: there is no dead letter 7; see: dead-letters list --all"
+    assert _refused(pipeline, "replay", "7") == "error: there is no dead letter 7; see: dead-letters list --all"
+    assert _refused(pipeline, "replay", "--reason", "odd").startswith("error: --reason odd: must be one of tombstone, ")
+    assert _refused(pipeline, "list", "--reason", "odd").startswith("error: --reason odd: must be one of tombstone, ")
+    assert "check POSTGRES_USER and POSTGRES_PASSWORD" in _refused(pipeline, "list", POSTGRES_PASSWORD="wrong")
+    away = _refused(pipeline, "list", POSTGRES_PORT="1")
+    assert "PostgreSQL at 127.0.0.1:1/" in away
+
+
+def test_what_the_broker_does_not_take_stays_open(migrated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (migrated.env() | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dead_letters, "_DELIVERY_SECONDS", 0.1)
+    with migrated.connect() as session:
+        session.execute(
+            "INSERT INTO clickstream.dead_letter (batch_id, topic, partition, message_offset, reason, message, value) "
+            "VALUES (1, 'events', 0, 0, 'invalid_json', 'x', '{'), (1, 'events', 0, 1, 'tombstone', 'x', NULL)"
+        )
+    with pytest.raises(UserError, match=r"2 dead letters were not sent .* KAFKA_BOOTSTRAP_SERVERS.* replay again"):
+        dead_letters.replay()
+    assert _rows(migrated, "SELECT sum(replays), count(replayed_at) FROM clickstream.dead_letter") == [(0, 0)]
+
+
+def test_without_our_schema_the_line_says_to_migrate(pipeline: Pipeline) -> None:
+    with pipeline.database.connect() as session:
+        session.execute("DROP SCHEMA clickstream CASCADE")
+    for command in (["list"], ["show", "1"], ["replay"]):
+        assert "python -m services.migrate" in _refused(pipeline, *command)
