@@ -61,13 +61,20 @@ class Batch:
     def _validate_block(self, validator: Validator, limits: Limits) -> None:
         block = self.messages[self._validated : self._validated + BLOCK_ROWS]
         checked = validator.check([message.value() for message in block], limits, self.batch_id)
+        if Invalid not in set(map(type, checked)):  # as nearly always
+            self.rows += checked
+            self.row_messages += block
+        else:
+            self._sort_out(block, checked)
+        self._validated += len(block)
+
+    def _sort_out(self, block: list[Message], checked: list[Row | Invalid]) -> None:
         for message, result in zip(block, checked, strict=True):
-            if type(result) is Invalid:
+            if isinstance(result, Invalid):
                 self.dead_letters.append(DeadLetter(message, result))
             else:
                 self.rows.append(result)
                 self.row_messages.append(message)
-        self._validated += len(block)
 
     def reject(self, index: int, invalid: Invalid) -> None:
         """Make a dead letter of a row that the database would not take."""

@@ -1,5 +1,6 @@
 """The consumer's loop: collect a batch, store it, again; wait where a dependency is away, lose nothing."""
 
+import gc
 import threading
 import time
 
@@ -16,6 +17,12 @@ from services.consumer.intake import Intake
 from services.consumer.ledger import FencedError
 from services.consumer.settings import ConsumerSettings
 from services.consumer.store import Store
+
+
+def calm_garbage_collection() -> None:
+    """A batch is many small tuples in no cycle: looking through them over and over costs a tenth of the time."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
 
 
 class Runner:
@@ -35,14 +42,16 @@ class Runner:
         Raises:
             UserError: PostgreSQL refuses our configuration at the start.
         """
+        calm_garbage_collection()
         self._connect_first()
         intake = Intake(self._settings, self._log)
         try:
             while not self._stop.is_set():
                 self._health.tick()
-                self._report(intake)
-                if self._positioned(intake) and (batch := intake.collect()) is not None:
-                    self._commit(intake, batch)
+                if self._positioned(intake):
+                    self._report(intake)
+                    if (batch := intake.collect()) is not None:
+                        self._commit(intake, batch)
         finally:
             intake.close()
             if self._connection is not None:

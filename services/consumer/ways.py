@@ -5,6 +5,7 @@ Direct COPY is safe by itself: the primary key refuses whatever is stored alread
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, LiteralString
 
 import psycopg
@@ -18,6 +19,7 @@ from services.consumer.validation import Row
 Cursor = psycopg.Cursor[tuple[Any, ...]]
 Way = Callable[[Cursor, Batch, Iterable[Row]], Counter[int]]
 
+_LOOKUP_IDS = 1_000
 _COLUMN_LIST = ", ".join([*COLUMNS, "batch_id"])
 _COPY = f"COPY event ({_COLUMN_LIST}) FROM STDIN".encode()
 _COPY_STAGING = f"COPY event_staging ({_COLUMN_LIST}) FROM STDIN".encode()
@@ -47,22 +49,32 @@ def direct(cursor: Cursor, _batch: Batch, rows: Iterable[Row]) -> Counter[int]:
 
 
 def filtered(cursor: Cursor, batch: Batch, rows: Iterable[Row]) -> Counter[int]:
-    """Ask first which ids are stored, then COPY the others.
+    """Ask which ids are stored, then COPY the others.
 
     Raises:
         psycopg.errors.UniqueViolation: another transaction stored one in between.
     """
-    ids = [row[0] for row in rows]
-    known = {stored for (stored,) in cursor.execute(_SELECT_STORED, [f"{{{','.join(map(str, ids))}}}"])}
+    known = _stored_ids(cursor, rows)
     duplicates: list[Message] = []
     with cursor.copy(_COPY) as copy:
-        for event_id, row, message in zip(ids, batch.rows, batch.row_messages, strict=True):
-            if event_id in known:
+        for row, message in zip(batch.rows, batch.row_messages, strict=True):
+            if row[0] in known:
                 duplicates.append(message)
             else:
-                known.add(event_id)
+                known.add(row[0])
                 copy.write_row(row)
     return per_partition(duplicates)
+
+
+def _stored_ids(cursor: Cursor, rows: Iterable[Row]) -> set[Any]:
+    """The database looks some ids up while the next rows are validated."""
+    connection = cursor.connection
+    coming = iter(rows)
+    lookups = []
+    with connection.pipeline():
+        while ids := [str(row[0]) for row in islice(coming, _LOOKUP_IDS)]:
+            lookups.append(connection.execute(_SELECT_STORED, [f"{{{','.join(ids)}}}"]))
+    return {event_id for lookup in lookups for (event_id,) in lookup}
 
 
 def staged(cursor: Cursor, batch: Batch, rows: Iterable[Row]) -> Counter[int]:

@@ -28,6 +28,7 @@ from services.common.settings import PostgresSettings, load
 from services.consumer.batch import Batch
 from services.consumer.faults import Invalid
 from services.consumer.limits import Limits
+from services.consumer.run import calm_garbage_collection
 from services.consumer.store import Store
 from services.consumer.validation import Row, Validator
 from services.migrate import roles, schema
@@ -46,6 +47,7 @@ _EXECUTEMANY_EVENTS = 20_000
 
 def main(events: int = 100_000, rounds: int = 5) -> None:
     """Run and print the table."""
+    calm_garbage_collection()
     values = _values(events)
     with tempfile.TemporaryDirectory() as data:
         Path(data).chmod(0o711)
