@@ -1,5 +1,6 @@
 """The live page: one terminal screen of the whole pipeline. It fits 100 columns by 40 lines; a smaller one crops it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -59,7 +60,9 @@ def save_svg(view: View, file: Path) -> None:
     """The page as a picture."""
     console = Console(record=True, width=WIDTH, height=HEIGHT, file=StringIO(), force_terminal=True)
     console.print(page(view), height=HEIGHT)
-    console.save_svg(str(file), title=view.title)
+    picture = console.export_svg(title=view.title)
+    # Without the web fonts, which would be fetched from elsewhere: the viewer's monospace does.
+    file.write_text(re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL))
 
 
 def _row(size: int, *parts: tuple[RenderableType, int]) -> Layout:

@@ -52,7 +52,10 @@ class Services:
         return self._process("producer", ["services.producer", *arguments], {}, cwd=Path.cwd())
 
     def _retention(self) -> dict[str, str]:
-        return {} if self.retention_days is None else {"EVENT_RETENTION_DAYS": str(self.retention_days)}
+        if self.retention_days is None:
+            return {}
+        days = str(self.retention_days)
+        return {"EVENT_RETENTION_DAYS": days, "TRAFFIC_MINUTE_RETENTION_DAYS": days}
 
     def _process(self, name: str, module: list[str], settings: Mapping[str, str], cwd: Path = _ROOT) -> Process:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(_OURS_TO_SET)}

@@ -23,11 +23,12 @@ from services.common.postgres import (
 )
 
 _BEGIN: LiteralString = "INSERT INTO aggregator_run DEFAULT VALUES RETURNING run_id"
-_END: LiteralString = """
+_RECORD: LiteralString = """
 UPDATE aggregator_run
-SET finished_at = clock_timestamp(), passes = %(passes)s, batches = %(batches)s, events = %(events)s,
-    rollup_rows = %(rollup_rows)s, seconds = %(seconds)s, partitions_created = %(partitions_created)s,
-    partitions_dropped = %(partitions_dropped)s, rows_expired = %(rows_expired)s, error = %(error)s
+SET finished_at = CASE WHEN %(finished)s THEN clock_timestamp() END, passes = %(passes)s, batches = %(batches)s,
+    events = %(events)s, rollup_rows = %(rollup_rows)s, seconds = %(seconds)s,
+    partitions_created = %(partitions_created)s, partitions_dropped = %(partitions_dropped)s,
+    rows_expired = %(rows_expired)s, error = %(error)s
 WHERE run_id = %(run_id)s
 """
 # Faults of the database's contents or of ours: they are recorded, and trying again at once would not help.
@@ -42,6 +43,7 @@ class Run:
         self._log = log
         self._stop = stop
         self._once = once
+        self._run_id: int | None = None
         self._deadline = time.monotonic() + settings.aggregator_run_seconds
         self.tally: dict[str, Any] = dict.fromkeys(("passes", "batches", "events", "rollup_rows", "seconds"), 0)
         self.tally |= vars(housekeeping.Chores())
@@ -72,15 +74,20 @@ class Run:
             self._log.info("another aggregator is running: nothing to do")
             return
         begun = connection.execute(_BEGIN).fetchone()
-        record = {"run_id": begun[0] if begun else None, "error": None}
+        self._run_id = begun[0] if begun else None
+        error: str | None = None
         try:
             self._passes(connection)
-        except _FAULTS as error:
-            record["error"] = " ".join(str(error).split())
-            raise UserError(f"the run failed: {record['error']}") from error
+        except _FAULTS as fault:
+            error = " ".join(str(fault).split())
+            raise UserError(f"the run failed: {error}") from fault
         finally:
             if not connection.broken:
-                connection.execute(_END, self.tally | record)
+                self._record(connection, finished=True, error=error)
+
+    def _record(self, connection: Connection, *, finished: bool = False, error: str | None = None) -> None:
+        """Bring the run's row up to date: a run that is killed has told what it did."""
+        connection.execute(_RECORD, self.tally | {"run_id": self._run_id, "finished": finished, "error": error})
 
     def _passes(self, connection: Connection) -> None:
         tail = Tail(connection, self._settings.aggregator_work_mem_mb)
@@ -88,8 +95,10 @@ class Run:
         done = self._one_pass(connection, tail)
         chores = housekeeping.keep(connection, self._settings, self._log)
         self.tally |= vars(chores)
+        self._record(connection)
         while self._wait(done):
             done = self._one_pass(connection, tail)
+            self._record(connection)
 
     def _wait(self, last: Pass) -> bool:
         """Until the next pass is due; at once after a full one. False when the run is over."""
