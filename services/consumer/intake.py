@@ -19,7 +19,7 @@ from services.consumer.settings import ConsumerSettings
 
 _CHUNK_MESSAGES = 1000
 _STATISTICS_MS = 2000
-_WATERMARK_SECONDS = 10
+_IDENTITY_SECONDS = 10.0
 # What the broker says while it, or the topic, is on its way: librdkafka goes on trying.
 _PASSING = (
     KafkaError._ALL_BROKERS_DOWN,
@@ -45,6 +45,8 @@ class Intake:
         self._topic = settings.kafka_topic
         self._positions: dict[int, int] = {}
         self._unpositioned: set[int] = set()
+        self._topic_ids: dict[int, str | None] = {}
+        self._identified_at = 0.0
         self._paused = False
         self._broker_problem: str | None = "not connected to the broker yet"
         client = client_config(settings, settings.consumer_name)
@@ -60,7 +62,7 @@ class Intake:
             "group.id": self._settings.consumer_group_id,
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": timeout_ms,
-            "heartbeat.interval.ms": max(timeout_ms // 4, 100),
+            "heartbeat.interval.ms": min(timeout_ms // 4, 2000),  # a member hears of a rebalance with its heartbeat
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
@@ -101,6 +103,7 @@ class Intake:
         for gap in gaps:
             metrics.LOST.inc(gap.lost)
             self._log.error("gap in the topic", **vars(gap))
+        self._topic_ids.update(dict.fromkeys(offsets, identity))
         self._start_at(offsets)
 
     def _start_at(self, offsets: dict[int, int]) -> None:
@@ -126,11 +129,31 @@ class Intake:
             chunk = self._consumer.consume(min(_CHUNK_MESSAGES, room), timeout=min(left, 0.05))
             messages += chunk
             size += sum(map(len, chunk))
-        return self._batch(messages)
+        batch = self._batch(messages)
+        if batch is not None or time.monotonic() > self._identified_at + _IDENTITY_SECONDS:
+            self._notice_new_topic(batch)
+        return batch
+
+    def _notice_new_topic(self, batch: Batch | None) -> None:
+        """Of a topic made anew the client reads on at the old offsets, without a word: so ask, after reading.
+
+        The batch is stored all the same: its events may be the old topic's last. The new topic is then read from its
+        beginning, where what is stored already counts as a duplicate.
+        """
+        self._identified_at = time.monotonic()
+        try:
+            identity = positions.topic_id(self._admin, self._topic)
+        except KafkaException:
+            return  # asked again with the next batch
+        stale = {p for p in self._positions if self._topic_ids[p] not in (None, identity)}
+        if stale and batch is not None:
+            batch.high_watermarks = batch.next_offsets  # the old topic's end is not known any more
+        self._hold(stale)
 
     def _batch(self, messages: list[Message]) -> Batch | None:
         """What of the messages is ours and new; a redelivery from before our position is stored already."""
         ours: list[Message] = []
+        first_offsets: dict[int, int] = {}
         next_offsets: dict[int, int] = {}
         for message in messages:
             if message.error() is not None:
@@ -140,10 +163,10 @@ class Intake:
             position = next_offsets.get(partition, self._positions.get(partition))  # type: ignore[arg-type]
             if position is not None and offset >= position:  # type: ignore[operator]
                 ours.append(message)
+                first_offsets.setdefault(partition, position)  # type: ignore[arg-type]
                 next_offsets[partition] = offset + 1  # type: ignore[index, operator]
         if not ours:
             return None
-        first_offsets = {partition: self._positions[partition] for partition in next_offsets}
         return Batch(self._topic, ours, first_offsets, next_offsets, self._high_watermarks(next_offsets))
 
     def _high_watermarks(self, next_offsets: dict[int, int]) -> dict[int, int]:
@@ -192,6 +215,7 @@ class Intake:
         self._consumer.close()
 
     def _hold(self, partitions: set[int]) -> None:
+        """Stop these until they take their positions again."""
         self._consumer.pause([TopicPartition(self._topic, p) for p in partitions])
         for partition in partitions:
             del self._positions[partition]

@@ -30,7 +30,7 @@ FOR UPDATE
 _EVICT_ZOMBIES: LiteralString = """
 SELECT pg_terminate_backend(a.pid)
 FROM partition_offset AS o
-JOIN pg_locks AS l ON l.locktype = 'transactionid' AND l.transactionid = o.xmax AND l.mode = 'ExclusiveLock' AND l.granted
+JOIN pg_locks AS l ON l.transactionid = o.xmax AND l.mode = 'ExclusiveLock' AND l.granted
 JOIN pg_stat_activity AS a ON a.pid = l.pid
 WHERE o.topic = %s AND o.partition = ANY (%s)
     AND a.usename = current_user AND a.application_name LIKE 'consumer %%' AND a.wait_event = 'ClientRead'

@@ -1,0 +1,38 @@
+"""Valid events sent straight to a topic, without the producer service."""
+
+from functools import cache
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from services.common.settings import load
+from services.producer.settings import SimulateSettings
+from services.producer.simulate.source import Simulation
+from tests.integration.readings import ids_of
+
+
+def send_events(bootstrap: str, topic: str, count: int, seed: int = 1) -> set[str]:
+    """Send so many different events, spread over the partitions by visitor; returns their ids once all are there."""
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 5})
+    failures: list[KafkaError] = []
+
+    def on_delivery(error: KafkaError | None, _message: Message) -> None:
+        failures.extend([error] if error else [])
+
+    for key, value in _simulated(count, seed):
+        producer.produce(topic, value, key, on_delivery=on_delivery)
+        producer.poll(0)
+    assert (producer.flush(30), failures) == (0, [])
+    return set(ids_of(value for _, value in _simulated(count, seed)))
+
+
+@cache
+def _simulated(count: int, seed: int) -> list[tuple[bytes, bytes]]:
+    settings = load(
+        SimulateSettings,
+        kafka_bootstrap_servers="unused:9092",
+        producer_events=count,
+        producer_seed=seed,
+        producer_duplicate_share=0,
+        producer_span_hours=2,
+    )
+    return [(message.key, message.value) for message in Simulation(settings)]
