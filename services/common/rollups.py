@@ -16,6 +16,8 @@ from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
+from services.common.errors import UserError
+
 _MERGE = re.compile(r"merge: (?:(least|greatest|or)|(first|last) by (\(\w+(?:, \w+)*\)))")
 
 
@@ -106,7 +108,11 @@ ORDER BY c.relname, a.attnum
 
 
 def rollups(connection: psycopg.Connection[Any]) -> list[Rollup]:
-    """All rollups of the database, by name."""
+    """All rollups of the database, by name.
+
+    Raises:
+        UserError: one has no time.
+    """
     tables: dict[str, list[_Column]] = {}
     for table, *column in connection.execute(_ROLLUPS):
         tables.setdefault(table, []).append(_Column(*column))
@@ -122,7 +128,9 @@ class _Column(NamedTuple):
 
 def _rollup(table: str, columns: list[_Column]) -> Rollup:
     merges = {column.name: _merge_rule(column.comment) for column in columns if not column.is_key}
-    time = next(column.name for column in columns if column.is_time)
+    time = next((column.name for column in columns if column.is_time), None)
+    if time is None:
+        raise UserError(f"rollup {table} has no column of type timestamptz or date: give it one, or rename its view")
     return Rollup(table, tuple(column.name for column in columns if column.is_key), merges, time)
 
 

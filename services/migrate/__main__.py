@@ -74,8 +74,11 @@ def _retry(
         except (psycopg.OperationalError, psycopg.InternalError) as error:
             # Internal: another migration of this server changed the same role at this moment.
             problem, hopeless = describe(error, settings), is_misconfigured(error)
-        except (KafkaException, _SchemaNotReadyError) as error:
-            problem, hopeless = f"{error}", False
+        except KafkaException as error:
+            where = f"broker at {settings.kafka_bootstrap_servers}"
+            problem, hopeless = f"{where}: {error.args[0].str()} — check KAFKA_BOOTSTRAP_SERVERS", False
+        except _SchemaNotReadyError as error:
+            problem, hopeless = str(error), False
         if hopeless or time.monotonic() + delay > deadline:
             raise UserError(problem)
         logger.warning("waiting", reason=problem)

@@ -21,7 +21,8 @@ def create(settings: MigrateSettings, log: Logger) -> None:
         KafkaException: the broker can't be reached now.
     """
     admin = AdminClient(client_config(settings, "clickstream-migrate"))
-    existing = admin.list_topics(timeout=_REQUEST_SECONDS).topics.get(settings.kafka_topic)
+    first_answer_seconds = min(max(settings.migrate_wait_seconds, 1), _REQUEST_SECONDS)
+    existing = admin.list_topics(timeout=first_answer_seconds).topics.get(settings.kafka_topic)
     if existing is not None and existing.error is None:
         _report(settings, len(existing.partitions), log)
         return
