@@ -123,7 +123,7 @@ def visitor_count(events: list[Event]) -> Rows:
         days[visitor].add(on)
     starts: dict[str, Callable[[date], date]] = {
         "day": lambda d: d,
-        "week": lambda d: d - timedelta(days=d.weekday()),
+        "week": week,
         "month": lambda d: d.replace(day=1),
     }
     visitors: Counter[tuple[str, date]] = Counter()
@@ -201,7 +201,7 @@ def _duration_ms(s: dict[str, Any]) -> int:
     return int((s["ended_at"] - s["started_at"]) / timedelta(milliseconds=1))
 
 
-def session_hour(events: list[Event]) -> Rows:
+def session_metrics(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
     """Sessions by start, device, browser, country, currency."""
 
     def values(s: dict[str, Any]) -> tuple[Any, ...]:
@@ -211,14 +211,14 @@ def session_hour(events: list[Event]) -> Rows:
         bounced, converted = int(s["page_views"] <= 1), int(s["converted"])
         return (1, bounced, converted, s["events"], s["page_views"], duration_ms, *under, *steps, s["revenue"])
 
-    return tally(
+    return lambda events: tally(
         sessions(events).values(),
-        lambda s: (hour(s["started_at"]), s["device_type"], s["browser"], s["country"], s["currency"]),
+        lambda s: (bucket(s["started_at"]), s["device_type"], s["browser"], s["country"], s["currency"]),
         values,
     )
 
 
-def source_hour(events: list[Event]) -> Rows:
+def source_metrics(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
     """Sessions by start, source, medium, campaign, currency."""
 
     def values(s: dict[str, Any]) -> tuple[Any, ...]:
@@ -226,23 +226,92 @@ def source_hour(events: list[Event]) -> Rows:
         bounced, converted = int(s["page_views"] <= 1), int(s["converted"])
         return (1, bounced, converted, s["page_views"], _duration_ms(s), *steps, s["revenue"])
 
-    return tally(
+    return lambda events: tally(
         sessions(events).values(),
-        lambda s: (hour(s["started_at"]), s["source"], s["medium"], s["campaign"], s["currency"]),
+        lambda s: (bucket(s["started_at"]), s["source"], s["medium"], s["campaign"], s["currency"]),
         values,
     )
 
 
-def path_hour(events: list[Event]) -> Rows:
+def moves(events: list[Event]) -> Iterable[tuple[Event, Event]]:
     """From page view to page view within a session."""
     views: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(events, key=lambda e: (moment(e), e["event_id"])):
         if is_type(event, "page_view"):
             views[event["session_id"]].append(event)
-    moves = Counter(
-        (hour(moment(a)), a["page_path"], b["page_path"]) for seen in views.values() for a, b in pairwise(seen)
+    return [move for seen in views.values() for move in pairwise(seen)]
+
+
+def path(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """How often from which page to which."""
+
+    def count(events: list[Event]) -> Rows:
+        found = Counter((bucket(moment(a)), a["page_path"], b["page_path"]) for a, b in moves(events))
+        return {key: (number,) for key, number in found.items()}
+
+    return count
+
+
+def page_time(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """Page views that another followed, and the time in between, at most half an hour each."""
+
+    def count(events: list[Event]) -> Rows:
+        found: dict[tuple[Any, ...], tuple[int, int]] = {}
+        for a, b in moves(events):
+            key = bucket(moment(a)), a["page_path"]
+            time_ms = min((moment(b) - moment(a)) // timedelta(milliseconds=1), 1_800_000)
+            views, total_ms = found.get(key, (0, 0))
+            found[key] = views + 1, total_ms + time_ms
+        return dict(found)
+
+    return count
+
+
+def page_visit(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """Sessions that began, ended and bounced at a page, by their start."""
+
+    def count(events: list[Event]) -> Rows:
+        found: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        for s in sessions(events).values():
+            for page, *one in (
+                (s["entry_page"], 1, 0, int(s["page_views"] <= 1)),
+                (s["exit_page"], 0, 1, 0),
+            ):
+                key = bucket(s["started_at"]), page
+                found[key] = tuple(a + b for a, b in zip(found.get(key, (0, 0, 0)), one, strict=True))
+        return dict(found)
+
+    return count
+
+
+def session_depth_hour(events: list[Event]) -> Rows:
+    """Sessions by start and number of pages, 30 at the most."""
+    return tally(
+        sessions(events).values(), lambda s: (hour(s["started_at"]), min(s["page_views"], 30)), lambda _s: (1,)
     )
-    return {key: (count,) for key, count in moves.items()}
+
+
+def conversion_path_hour(events: list[Event]) -> Rows:
+    """Sessions that bought something, by start, source, first and last page."""
+    return tally(
+        (s for s in sessions(events).values() if s["converted"]),
+        lambda s: (hour(s["started_at"]), s["source"], s["entry_page"], s["exit_page"]),
+        lambda s: (1, s["page_views"], _duration_ms(s)),
+    )
+
+
+def week(on: date) -> date:
+    """The Monday of its week."""
+    return on - timedelta(days=on.weekday())
+
+
+def visitor_cohort(events: list[Event]) -> Rows:
+    """Visitors by the week they were first seen in, in every week they were there."""
+    weeks = defaultdict(set)
+    for visitor, on in visitor_day(events):
+        weeks[visitor].add(week(on))
+    found = Counter((min(seen), active) for seen in weeks.values() for active in seen)
+    return {key: (count,) for key, count in found.items()}
 
 
 ROLLUPS: dict[str, Callable[[list[Event]], Rows]] = {
@@ -258,7 +327,17 @@ ROLLUPS: dict[str, Callable[[list[Event]], Rows]] = {
     "visitor_day": visitor_day,
     "visitor_count": visitor_count,
     "session": session,
-    "session_hour": session_hour,
-    "source_hour": source_hour,
-    "path_hour": path_hour,
+    "session_hour": session_metrics(hour),
+    "session_day": session_metrics(day),
+    "source_hour": source_metrics(hour),
+    "source_day": source_metrics(day),
+    "path_hour": path(hour),
+    "path_day": path(day),
+    "page_time_hour": page_time(hour),
+    "page_time_day": page_time(day),
+    "page_visit_hour": page_visit(hour),
+    "page_visit_day": page_visit(day),
+    "session_depth_hour": session_depth_hour,
+    "conversion_path_hour": conversion_path_hour,
+    "visitor_cohort": visitor_cohort,
 }

@@ -1,0 +1,24 @@
+-- On which pages sessions began and ended, by the hour they started in. A bounce saw at most one page and counts at the
+-- page where the session began.
+CREATE TABLE page_visit_hour (
+    hour      timestamptz NOT NULL,
+    page_path text        NOT NULL,
+    entries   bigint      NOT NULL,
+    exits     bigint      NOT NULL,
+    bounces   bigint      NOT NULL,
+    PRIMARY KEY (hour, page_path)
+);
+
+CREATE VIEW page_visit_hour_pending AS
+SELECT
+    date_bin('1 hour', s.started_at, 'epoch'::timestamptz) AS hour,
+    v.page_path,
+    sum(s.n * v.entries)::bigint AS entries,
+    sum(s.n * v.exits)::bigint AS exits,
+    sum(s.n * v.bounces)::bigint AS bounces
+FROM session_change AS s
+CROSS JOIN LATERAL (
+    VALUES (s.entry_page, 1, 0, (s.page_views <= 1)::integer), (s.exit_page, 0, 1, 0)
+) AS v (page_path, entries, exits, bounces)
+GROUP BY 1, 2
+HAVING sum(s.n * v.entries) <> 0 OR sum(s.n * v.exits) <> 0 OR sum(s.n * v.bounces) <> 0;
