@@ -1,6 +1,7 @@
 """librdkafka's configuration from our settings, and where its log lines go."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from services.common.errors import UserError
@@ -13,7 +14,7 @@ def client_config(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
     """The properties that every client of ours shares.
 
     Raises:
-        UserError: SASL is asked for without a user name or password.
+        UserError: SASL is asked for without a user name or password, or a certificate is not there.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
@@ -39,5 +40,7 @@ def client_config(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         ("ssl.key.location", settings.kafka_ssl_key_location),
     ):
         if path:
+            if not Path(path).is_file():
+                raise UserError(f"KAFKA_{name.replace('.', '_').upper()}: there is no file {path}")
             config[name] = path
     return config

@@ -1,5 +1,7 @@
 """Settings come from the environment; what is wrong with them is said in one line that never shows a secret."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import Field, SecretStr
 
@@ -115,18 +117,27 @@ def test_sasl_without_a_login_names_both_variables(monkeypatch: pytest.MonkeyPat
         client_config(load(_Settings), "test")
 
 
-def test_sasl_and_tls_reach_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sasl_and_tls_reach_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("certificates")
     for name, value in {
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "KAFKA_SASL_USERNAME": "ann",
         "KAFKA_SASL_PASSWORD": "hunter2",
-        "KAFKA_SSL_CA_LOCATION": "/ca.pem",
+        "KAFKA_SSL_CA_LOCATION": str(ca),
     }.items():
         monkeypatch.setenv(name, value)
     config = client_config(load(_Settings), "test")
     assert (config["sasl.username"], config["sasl.password"]) == ("ann", "hunter2")
-    assert (config["sasl.mechanism"], config["ssl.ca.location"]) == ("SCRAM-SHA-512", "/ca.pem")
+    assert (config["sasl.mechanism"], config["ssl.ca.location"]) == ("SCRAM-SHA-512", str(ca))
     assert "ssl.key.location" not in config
+
+
+@pytest.mark.parametrize("what", ["CA", "CERTIFICATE", "KEY"])
+def test_a_file_that_is_not_there_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    monkeypatch.setenv(f"KAFKA_SSL_{what}_LOCATION", "/nowhere/x.pem")
+    with pytest.raises(UserError, match=rf"^KAFKA_SSL_{what}_LOCATION: there is no file /nowhere/x\.pem$"):
+        client_config(load(_Settings), "test")
 
 
 def test_an_error_of_a_user_ends_with_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
