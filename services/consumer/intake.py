@@ -49,7 +49,10 @@ class Intake:
         self._identified_at = 0.0
         self._paused = False
         self._broker_problem: str | None = "not connected to the broker yet"
+        self._waiting_told = False
         client = client_config(settings, settings.consumer_name)
+        # Its own lines about a broker that is away come twenty a second; ours comes once.
+        client["log_level"] = 7 if settings.log_level == "debug" else 2
         self._admin = AdminClient(client)
         self._consumer = Consumer(client | self._group_config())
         self._consumer.subscribe(
@@ -98,7 +101,7 @@ class Intake:
         except KafkaException as error:
             self._set_broker_problem(error.args[0].str())
             return
-        self._broker_problem = None
+        self._broker_answers()
         offsets, gaps = positions.take(connection, self._topic, found, identity, self._settings.consumer_name)
         for gap in gaps:
             metrics.LOST.inc(gap.lost)
@@ -252,13 +255,17 @@ class Intake:
         self._set_broker_problem(error.str())
 
     def _set_broker_problem(self, problem: str) -> None:
-        if self._broker_problem is None:
+        if not self._waiting_told:
             self._log.warning("waiting for the broker", reason=problem)
+            self._waiting_told = True
         self._broker_problem = problem
 
     def _on_statistics(self, text: str) -> None:
         brokers = json.decode(text)["brokers"].values()
         if any(broker["state"] == "UP" for broker in brokers):
-            if self._broker_problem is not None:
-                self._log.info("connected to the broker")
-            self._broker_problem = None
+            self._broker_answers()
+
+    def _broker_answers(self) -> None:
+        if self._waiting_told:
+            self._log.info("the broker answers again")
+        self._waiting_told, self._broker_problem = False, None

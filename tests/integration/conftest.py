@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.embedded import Platform
 from services.common.postgres import connect
 from services.migrate import roles, schema
 from services.migrate.settings import MigrateSettings
@@ -33,5 +34,16 @@ def migrated(database: Database) -> Database:
 def pipeline(migrated: Database, broker: str, topic: str, tmp_path: Path) -> Iterator[Pipeline]:
     """Services to start, on a migrated database and a fresh topic."""
     running = Pipeline(migrated, broker, topic, tmp_path)
+    yield running
+    running.kill_all()
+
+
+@pytest.fixture
+def own_pipeline(own_platform: Platform, tmp_path: Path) -> Iterator[Pipeline]:
+    """Services to start on `own_platform`, whose broker and database the test may kill."""
+    server = own_platform.postgres
+    database = Database(server.host, server.port, server.user, server.password, "clickstream")
+    running = Pipeline(database, own_platform.kafka.bootstrap, "clickstream.events.v1", tmp_path)
+    running.succeed(running.start("migrate", "migrate"))
     yield running
     running.kill_all()

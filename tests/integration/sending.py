@@ -1,5 +1,6 @@
 """Valid events sent straight to a topic, without the producer service."""
 
+from collections.abc import Iterable
 from functools import cache
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -12,17 +13,23 @@ from tests.integration.readings import ids_of
 
 def send_events(bootstrap: str, topic: str, count: int, seed: int = 1) -> set[str]:
     """Send so many different events, spread over the partitions by visitor; returns their ids once all are there."""
+    events = _simulated(count, seed)
+    send(bootstrap, topic, events)
+    return set(ids_of(value for _, value in events))
+
+
+def send(bootstrap: str, topic: str, messages: Iterable[tuple[bytes, bytes]]) -> None:
+    """Send keys and values, and see them delivered."""
     producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 5})
     failures: list[KafkaError] = []
 
     def on_delivery(error: KafkaError | None, _message: Message) -> None:
         failures.extend([error] if error else [])
 
-    for key, value in _simulated(count, seed):
+    for key, value in messages:
         producer.produce(topic, value, key, on_delivery=on_delivery)
         producer.poll(0)
     assert (producer.flush(30), failures) == (0, [])
-    return set(ids_of(value for _, value in _simulated(count, seed)))
 
 
 @cache
