@@ -78,54 +78,47 @@ RETURN coalesce(
     'direct'
 );
 
+-- One sort serves all: of the events in order, the first describes the session, and the last is its exit.
 CREATE VIEW session_pending AS
-WITH grouped AS (
+WITH ordered AS (
     SELECT
-        session_id,
-        min(event_time) AS started_at,
-        max(event_time) AS ended_at,
-        array_agg(event_id ORDER BY event_time, event_id) AS event_ids,
-        min(event_id::text COLLATE "C")::uuid AS min_event_id,
-        max(event_id::text COLLATE "C")::uuid AS max_event_id,
-        count(*) AS events,
-        count(*) FILTER (WHERE event_type = 'page_view') AS page_views,
-        count(*) FILTER (WHERE event_type = 'click') AS clicks,
-        count(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart,
-        count(*) FILTER (WHERE event_type = 'purchase') AS purchases,
-        coalesce(sum(value) FILTER (WHERE event_type = 'purchase'), 0) AS revenue,
-        coalesce(max(currency) FILTER (WHERE event_type = 'purchase'), '') AS currency,
-        max(funnel_step(event_type)) AS furthest_step
+        *,
+        row_number() OVER session = 1 AS is_first,
+        lead(event_id) OVER session IS NULL AS is_last
     FROM pending_event
-    GROUP BY session_id
+    WINDOW session AS (PARTITION BY session_id ORDER BY event_time, event_id)
 )
 SELECT
-    g.session_id,
-    entry.visitor_id,
-    g.started_at,
-    g.ended_at,
-    entry.event_id AS entry_event_id,
-    exit.event_id AS exit_event_id,
-    g.min_event_id,
-    g.max_event_id,
-    g.events,
-    g.page_views,
-    g.clicks,
-    g.add_to_cart,
-    g.purchases,
-    g.purchases > 0 AS converted,
-    g.revenue,
-    g.currency,
-    g.furthest_step,
-    entry.page_path AS entry_page,
-    exit.page_path AS exit_page,
-    entry.device_type,
-    coalesce(entry.os, '') AS os,
-    coalesce(entry.browser, '') AS browser,
-    coalesce(entry.country, '') AS country,
-    coalesce(entry.city, '') AS city,
-    traffic_source(entry.utm_source, entry.referrer, entry.page_url) AS source,
-    coalesce(entry.utm_medium, '') AS medium,
-    coalesce(entry.utm_campaign, '') AS campaign
-FROM grouped AS g
-JOIN pending_event AS entry ON entry.event_id = g.event_ids[1]
-JOIN pending_event AS exit ON exit.event_id = g.event_ids[array_upper(g.event_ids, 1)];
+    session_id,
+    min(visitor_id) FILTER (WHERE is_first) AS visitor_id,
+    min(event_time) AS started_at,
+    max(event_time) AS ended_at,
+    (min(event_id::text COLLATE "C") FILTER (WHERE is_first))::uuid AS entry_event_id,
+    (min(event_id::text COLLATE "C") FILTER (WHERE is_last))::uuid AS exit_event_id,
+    min(event_id::text COLLATE "C")::uuid AS min_event_id,
+    max(event_id::text COLLATE "C")::uuid AS max_event_id,
+    count(*) AS events,
+    count(*) FILTER (WHERE event_type = 'page_view') AS page_views,
+    count(*) FILTER (WHERE event_type = 'click') AS clicks,
+    count(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart,
+    count(*) FILTER (WHERE event_type = 'purchase') AS purchases,
+    bool_or(event_type = 'purchase') AS converted,
+    coalesce(sum(value) FILTER (WHERE event_type = 'purchase'), 0) AS revenue,
+    coalesce(max(currency) FILTER (WHERE event_type = 'purchase'), '') AS currency,
+    max(funnel_step(event_type)) AS furthest_step,
+    min(page_path) FILTER (WHERE is_first) AS entry_page,
+    min(page_path) FILTER (WHERE is_last) AS exit_page,
+    min(device_type) FILTER (WHERE is_first) AS device_type,
+    coalesce(min(os) FILTER (WHERE is_first), '') AS os,
+    coalesce(min(browser) FILTER (WHERE is_first), '') AS browser,
+    coalesce(min(country) FILTER (WHERE is_first), '') AS country,
+    coalesce(min(city) FILTER (WHERE is_first), '') AS city,
+    traffic_source(
+        min(utm_source) FILTER (WHERE is_first),
+        min(referrer) FILTER (WHERE is_first),
+        min(page_url) FILTER (WHERE is_first)
+    ) AS source,
+    coalesce(min(utm_medium) FILTER (WHERE is_first), '') AS medium,
+    coalesce(min(utm_campaign) FILTER (WHERE is_first), '') AS campaign
+FROM ordered
+GROUP BY session_id;
