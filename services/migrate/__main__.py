@@ -32,7 +32,7 @@ def migrate(
     deadline = time.monotonic() + settings.migrate_wait_seconds
 
     def retry(step: Callable[[], None]) -> None:
-        _retry(step, settings, deadline, stop, logger)
+        _retry(step, settings, deadline, stop, logger, also_refused=wait)
 
     if wait:
         retry(lambda: _wait_for_schema(settings))
@@ -65,15 +65,20 @@ def _retry(
     deadline: float,
     stop: threading.Event,
     logger: log.Logger,
+    *,
+    also_refused: bool,
 ) -> None:
-    """Repeat a step while what it needs is only away, until the deadline."""
+    """Repeat a step while what it needs is only away, until the deadline.
+
+    `also_refused`: a login that is refused too, for who waits may be there before their role.
+    """
     for delay in backoff.delays():
         try:
             step()
             return
         except (psycopg.OperationalError, psycopg.InternalError) as error:
             # Internal: another migration of this server changed the same role at this moment.
-            problem, hopeless = describe(error, settings), is_misconfigured(error)
+            problem, hopeless = describe(error, settings), is_misconfigured(error) and not also_refused
         except KafkaException as error:
             where = f"broker at {settings.kafka_bootstrap_servers}"
             problem, hopeless = f"{where}: {error.args[0].str()} — check KAFKA_BOOTSTRAP_SERVERS", False

@@ -1,0 +1,67 @@
+{{/* Name of every object; the parent chart computes the same. */}}
+{{- define "redpanda.fullname" -}}
+{{- .Values.fullnameOverride | default (printf "%s-redpanda" .Release.Name) | trunc 52 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* Never changes over a release's life. */}}
+{{- define "redpanda.selectorLabels" -}}
+app.kubernetes.io/name: redpanda
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: broker
+{{- end }}
+
+{{- define "redpanda.labels" -}}
+{{ include "redpanda.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Values.image.tag | quote }}
+app.kubernetes.io/part-of: clickstream
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "redpanda.image" -}}
+{{- $name := .Values.image.repository -}}
+{{- with .Values.image.registry }}{{ $name = printf "%s/%s" . $name }}{{ end -}}
+{{- if .Values.image.digest }}{{ printf "%s@%s" $name .Values.image.digest }}{{ else }}{{ printf "%s:%s" $name .Values.image.tag }}{{ end -}}
+{{- end }}
+
+{{/* What every pod has in common; nothing in it talks to the Kubernetes API. */}}
+{{- define "redpanda.podSpec" -}}
+serviceAccountName: {{ include "redpanda.fullname" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "redpanda.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* Egress to the cluster's name servers. */}}
+{{- define "redpanda.dnsEgress" -}}
+- to:
+    {{- toYaml .Values.networkPolicy.dnsPeers | nindent 4 }}
+  ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- end }}
