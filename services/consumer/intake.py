@@ -36,7 +36,7 @@ _PASSING = (
 class Intake:
     """One member of the consumer group.
 
-    `lost_since_batch` holds partitions taken from us since the batch at hand was collected.
+    A partition of ours has a position (where the next batch begins), or is unpositioned: paused until it takes one.
     """
 
     def __init__(self, settings: ConsumerSettings, log: Logger) -> None:
