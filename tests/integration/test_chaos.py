@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from random import Random
 
 import psycopg
@@ -19,11 +20,12 @@ from services.common.settings import load
 from services.producer.settings import SimulateSettings
 from services.producer.simulate import source
 from services.producer.simulate.broken import break_one
-from tests.integration.pipeline import Pipeline
+from tests.integration.pipeline import Pipeline, scalar, topic_ends
 from tests.integration.readings import assert_exactly_once
 
 KILLS = {"consumer": 10, "aggregator": 6, "postgres": 4, "kafka": 4}
-PAUSE_SECONDS = (0.1, 1.2)
+PAUSE_SECONDS = (0.0, 0.7)
+PATIENCE_SECONDS = 6.0
 
 # Live view and recount side by side; one row for each difference.
 _DIFFERENCES = """
@@ -78,7 +80,8 @@ class Chaos:
         self.kafka, self.postgres = self.keeper.kept
         self.consumers: list[Kept] = []
         self.killed: Counter[str] = Counter()
-        self.recounts = 0
+        self.received = 0
+        self.recounted: list[int] = []  # events at each recount
 
     def start(self, producer: Mapping[str, str]) -> None:
         """Two consumers, an aggregator whose runs follow one another, and the producer."""
@@ -91,7 +94,7 @@ class Chaos:
     def add_consumer(self) -> None:
         """One more."""
         name = f"consumer-{len(self.pipeline.processes)}"
-        self.consumers.append(self._keep(self.pipeline.consumer(name, CONSUMER_SESSION_TIMEOUT_SECONDS="6")))
+        self.consumers.append(self._keep(self.pipeline.consumer(name, CONSUMER_SESSION_TIMEOUT_SECONDS="2")))
 
     def remove_consumer(self) -> None:
         """One less, asked politely."""
@@ -102,6 +105,7 @@ class Chaos:
         order = list(Counter(KILLS).elements())
         self.random.shuffle(order)
         for number, kind in enumerate(order):
+            self.make_progress()
             self.go_on(self.random.uniform(*PAUSE_SECONDS))
             self.recount()
             if number == len(order) // 3:
@@ -117,6 +121,18 @@ class Chaos:
         victim.kill()
         self.killed[kind] += victim.exit_code == -signal.SIGKILL
 
+    def make_progress(self) -> None:
+        """Until more is stored than before, so that the next kill hits a system at work; or patience is up."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        self.keeper.wait(lambda: self._has_received_more() or time.monotonic() > until)
+
+    def _has_received_more(self) -> bool:
+        before = self.received
+        with suppress(psycopg.OperationalError), self.pipeline.database.connect() as session:
+            query = "SELECT coalesce(sum(received), 0) FROM clickstream.partition_offset"
+            self.received = int(str(scalar(session, query)))
+        return self.received > before
+
     def go_on(self, seconds: float) -> None:
         """Only look after the processes for a while."""
         until = time.monotonic() + seconds
@@ -126,10 +142,11 @@ class Chaos:
         """If PostgreSQL is there at this instant, its live views must be right."""
         with suppress(psycopg.OperationalError), self.pipeline.database.connect() as session, snapshot(session):
             assert session.execute(_DIFFERENCES.encode()).fetchall() == []
-            self.recounts += 1
+            self.recounted.append(int(str(scalar(session, "SELECT count(*) FROM clickstream.event"))))
 
     def calm_down(self) -> None:
         """Until all that was produced is stored."""
+        self.producer.process.ask_to_stop()
         self.keeper.wait(lambda: self.producer.done)
         self.platform.kafka.wait_ready()
         deadline = time.monotonic() + 60
@@ -147,8 +164,8 @@ class Chaos:
 def production(seed: int) -> dict[str, str]:
     """The producer's variables: a steady rate, with late events, client retries and broken messages."""
     return {
-        "PRODUCER_EVENTS": "20000",
-        "PRODUCER_RATE": "800",
+        "PRODUCER_EVENTS": "-1",
+        "PRODUCER_RATE": "500",
         "PRODUCER_SEED": str(seed),
         "PRODUCER_START": f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:%M:%SZ}",
         "PRODUCER_LATE_SHARE": "0.05",
@@ -158,9 +175,9 @@ def production(seed: int) -> dict[str, str]:
 
 
 def simulated(
-    production: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+    production: Mapping[str, str], count: int, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Counter[bytes], frozenset[bytes]]:
-    """What a producer with these variables makes: all messages, and which of them it broke on purpose."""
+    """What a producer with these variables makes first: all messages, and which of them it broke on purpose."""
     broken: set[bytes] = set()
 
     def noted(value: bytes, draw: Random) -> bytes:
@@ -170,7 +187,8 @@ def simulated(
     monkeypatch.setattr(source, "break_one", noted)
     given = {name.lower(): value for name, value in production.items()}
     settings = load(SimulateSettings, kafka_bootstrap_servers="unused:9092", **given)
-    return Counter(message.value for message in source.Simulation(settings)), frozenset(broken)
+    made = Counter(message.value for message in islice(source.Simulation(settings), count))
+    return made, frozenset(broken)
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -185,8 +203,10 @@ def test_kills_at_random_lose_nothing_double_nothing_and_falsify_no_number(
 
     assert chaos.killed == KILLS
     assert chaos.producer.deaths == 0
-    assert chaos.recounts >= sum(KILLS.values()) / 2
-    made, broken = simulated(producer, monkeypatch)
+    assert len(chaos.recounted) >= sum(KILLS.values()) / 2
+    assert len(set(chaos.recounted)) >= 8, "hardly anything was stored between the kills"
+    delivered = sum(topic_ends(own_pipeline.bootstrap, own_pipeline.topic).values())
+    made, broken = simulated(producer, delivered, monkeypatch)
     records = assert_exactly_once(own_pipeline, broken)
     assert Counter(record.value for record in records) == made
     own_pipeline.succeed(own_pipeline.aggregator("run", "--once", name="last-run"))

@@ -15,7 +15,7 @@ from tests.integration.readings import ask, assert_exactly_once, free_port, metr
 from tests.integration.sending import send, send_events
 
 MIB = 1024 * 1024
-SESSION_TIMEOUT_SECONDS = 6
+SESSION_TIMEOUT_SECONDS = 3
 IN_TIME_SECONDS = 8.0
 _QUICK = {"CONSUMER_SESSION_TIMEOUT_SECONDS": str(SESSION_TIMEOUT_SECONDS)}
 _AWAY = "PostgreSQL can't take the batch now: it is kept and tried again"
