@@ -71,20 +71,20 @@ def _damaged(draw: st.DrawFn) -> bytes:
     return bytes(value)
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.lists(_near_valid, max_size=6))
 def test_a_block_s_results_are_those_of_its_messages_one_by_one(values: list[bytes | None]) -> None:
     assert check(*values) == [result for value in values for result in check(value)]
 
 
-@settings(derandomize=True, deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(_near_valid, min_size=1, max_size=3))
 def test_the_quick_check_accepts_nothing_that_the_exact_check_refuses(values: list[bytes | None]) -> None:
     exact = [VALIDATOR._row(value, LIMITS, BATCH_ID) for value in values]
     assert check(*values) == exact
 
 
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.one_of(st.binary(max_size=60), _damaged()))
 def test_no_bytes_at_all_make_the_validator_fail_and_every_reason_can_be_stored(value: bytes) -> None:
     (result,) = check(value)
