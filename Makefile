@@ -14,22 +14,26 @@ UV := $(or $(shell command -v uv 2>/dev/null),.local/uv/bin/uv)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-integration lint format lock clean
+.PHONY: help demo test test-unit test-integration test-chart lint format lock clean
+.PHONY: kind-up images namespace install upgrade helm-test grafana status scale throughput logs uninstall kind-down e2e
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Run the whole platform here, with a live page; ARGS="--events 200000", ARGS="--help"
 	@$(BIN)/python -m local demo $(ARGS)
 
 test: $(READY) ## Run all tests, on a real broker and a real database; ARGS="-k name"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --ignore=tests/e2e $(ARGS)
 
 test-unit: $(READY) ## Run the tests that need neither broker nor database
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
 test-integration: $(READY) ## Run the tests on a real broker and a real database
 	@$(BIN)/python -m pytest tests/integration $(ARGS)
+
+test-chart: $(READY) ## Run the tests of the Helm chart, which need helm and no cluster; ARGS="--update-golden"
+	@$(BIN)/python -m pytest tests/chart $(ARGS)
 
 lint: $(READY) ## Check style, formatting and types
 	@$(BIN)/ruff check .
@@ -48,6 +52,112 @@ clean: ## Remove all that the other targets made: environment, data, caches
 	@if [ -L .local/postgres ]; then rm -rf "$$(readlink .local/postgres)"; fi
 	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find services local tests -name __pycache__ -prune -exec rm -rf {} +
+
+##@ Kubernetes
+# Another cluster than kind: leave kind-up out, push the images to its registry and say HELM_ARGS="--set image.registry=…".
+KIND_CLUSTER ?= clickstream
+KIND_NODE_IMAGE ?=
+NAMESPACE ?= clickstream
+RELEASE ?= clickstream
+HELM_ARGS ?=
+DOCKER_BUILD_ARGS ?=
+CONSUMERS ?= 4
+# Brought into the cluster from Docker here, where they are, so that it need not fetch them; "" leaves them out.
+PRELOAD_IMAGES ?= redpandadata/redpanda:v26.2.1 postgres:17 grafana/grafana:13.2.3
+
+SERVICES := producer consumer aggregator migrate
+VERSION := $(shell awk '$$1 == "appVersion:" { gsub(/"/, "", $$2); print $$2 }' charts/clickstream/Chart.yaml)
+IMAGES := $(SERVICES:%=clickstream/%:$(VERSION))
+CHART := charts/clickstream
+KUBECTL := kubectl --namespace $(NAMESPACE)
+HELM := helm --namespace $(NAMESPACE)
+
+# $(call need,TOOL,HOW TO GET IT): end with one line if a tool is missing.
+need = @command -v $(1) >/dev/null 2>&1 || { echo "error: $(1) is missing: $(2)" >&2; exit 1; }
+need_docker = $(call need,docker,install Docker Engine: https://docs.docker.com/engine/install/)
+need_kind = $(call need,kind,https://kind.sigs.k8s.io/docs/user/quick-start/#installation$(comma) or: go install sigs.k8s.io/kind@latest)
+need_kubectl = $(call need,kubectl,https://kubernetes.io/docs/tasks/tools/#kubectl)
+need_helm = $(call need,helm,https://helm.sh/docs/intro/install/$(comma) version 3.14 or newer)
+comma := ,
+
+kind-up: images ## Make a local cluster with the images in it; KIND_CLUSTER, KIND_NODE_IMAGE, PRELOAD_IMAGES
+	$(need_kind)
+	$(need_kubectl)
+	@kind get clusters 2>/dev/null | grep -qx '$(KIND_CLUSTER)' || \
+		kind create cluster --name '$(KIND_CLUSTER)' --config kind-config.yaml --wait 3m $(if $(KIND_NODE_IMAGE),--image '$(KIND_NODE_IMAGE)')
+	@kubectl config use-context 'kind-$(KIND_CLUSTER)' >/dev/null
+	@for image in $(PRELOAD_IMAGES); do \
+		docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image" || \
+		{ echo "error: $$image can't be had: leave it out with PRELOAD_IMAGES=, and the cluster fetches it" >&2; exit 1; }; done
+	@kind load docker-image --name '$(KIND_CLUSTER)' $(IMAGES) $(PRELOAD_IMAGES)
+	@$(MAKE) --no-print-directory namespace
+
+images: ## Build the images of the services; DOCKER_BUILD_ARGS
+	$(need_docker)
+	@docker info >/dev/null 2>&1 || { echo "error: no answer from Docker: start it, or allow yourself to use it" >&2; exit 1; }
+	@for service in $(SERVICES); do \
+		echo "Building clickstream/$$service:$(VERSION)"; \
+		docker build --quiet $(DOCKER_BUILD_ARGS) --file services/Dockerfile --build-arg SERVICE=$$service \
+			--tag clickstream/$$service:$(VERSION) . >/dev/null || exit 1; done
+
+namespace:
+	$(need_kubectl)
+	@kubectl create namespace $(NAMESPACE) --dry-run=client --output=yaml | kubectl apply --filename=- >/dev/null
+	@kubectl label --overwrite namespace $(NAMESPACE) pod-security.kubernetes.io/enforce=restricted >/dev/null
+
+install: namespace ## Install the chart; HELM_ARGS="--set producer.rate=500", NAMESPACE, RELEASE
+	$(need_helm)
+	@$(HELM) install $(RELEASE) $(CHART) $(HELM_ARGS)
+
+upgrade: ## Upgrade the release to this chart; what was set stays set; HELM_ARGS
+	$(need_helm)
+	@$(HELM) upgrade $(RELEASE) $(CHART) --reset-then-reuse-values \
+		$$(helm version --template '{{.Version}}' | grep -q '^v4' && echo --force-conflicts) $(HELM_ARGS)
+
+helm-test: ## Prove that events flow: marked ones are sent and waited for
+	$(need_helm)
+	@$(HELM) test $(RELEASE) --logs
+
+grafana: ## Open Grafana at http://localhost:3000; ends with Ctrl-C
+	$(need_kubectl)
+	@echo "http://localhost:3000/  user admin  password $$($(KUBECTL) get secret $(RELEASE)-grafana-admin \
+		--output=go-template='{{ index .data "admin-password" | base64decode }}')"
+	@(sleep 2; xdg-open http://localhost:3000/ || open http://localhost:3000/) >/dev/null 2>&1 &
+	@$(KUBECTL) port-forward service/$(RELEASE)-grafana 3000:3000
+
+status: ## Pods, the pipeline's balance and the last runs of the aggregator
+	$(need_kubectl)
+	@$(KUBECTL) get pods,cronjobs,pvc --selector app.kubernetes.io/instance=$(RELEASE)
+	@$(KUBECTL) exec $(RELEASE)-postgres-0 -- psql --username postgres --dbname clickstream --quiet \
+		--command 'SELECT sum(received) received, sum(stored) stored, sum(duplicate) duplicate, sum(dead) dead, sum(lost) lost, sum(imbalance) imbalance, sum(lag_messages) lag FROM reporting.partition_offset' \
+		--command 'SELECT run_id, started_at::timestamp(0), passes, events, round(seconds::numeric, 1) seconds, error FROM reporting.aggregator_run ORDER BY run_id DESC LIMIT 5'
+
+scale: ## Scale the consumer; CONSUMERS=4
+	$(need_kubectl)
+	@$(KUBECTL) scale deployment/$(RELEASE)-consumer --replicas=$(CONSUMERS)
+	@$(KUBECTL) rollout status deployment/$(RELEASE)-consumer --timeout=5m
+
+throughput: $(READY) ## Scale the consumer 1, 2, 4 under load, and write what it did under docs/benchmarks
+	$(need_kubectl)
+	@$(BIN)/python -m tests.bench.throughput --namespace $(NAMESPACE) --release $(RELEASE) $(ARGS)
+
+logs: ## Follow the logs of the services
+	$(need_kubectl)
+	@$(KUBECTL) logs --follow --prefix --tail=20 --max-log-requests=50 \
+		--selector 'app.kubernetes.io/instance=$(RELEASE),app.kubernetes.io/name=clickstream'
+
+uninstall: ## Remove the release; volumes and the passwords of their data stay
+	$(need_helm)
+	@$(HELM) uninstall $(RELEASE)
+
+kind-down: ## Delete the local cluster with all its data
+	$(need_kind)
+	@kind delete cluster --name '$(KIND_CLUSTER)'
+
+e2e: $(READY) ## Run the end-to-end tests on the cluster of KUBECONFIG; ARGS="-k name"
+	$(need_kubectl)
+	$(need_helm)
+	@$(BIN)/python -m pytest tests/e2e $(ARGS)
 
 $(READY): requirements-dev.lock | $(UV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
