@@ -71,7 +71,7 @@ def test_a_database_away_under_load_for_longer_than_the_session_timeout_costs_no
 ) -> None:
     port = free_port()
     consumer = stoppable.consumer(MONITORING_PORT=str(port), **_QUICK)
-    producer = stoppable.start("producer", "producer", "simulate", "--rate", "4000", "--events", "60000")
+    producer = stoppable.start("producer", "producer", "simulate", "--rate", "4000", "--events", "36000")
     wait_until(lambda: metric(port, "clickstream_consumer_events_total") > 4000, "some to be stored")
     servers.postgres.stop()
     wait_until(lambda: _AWAY in consumer.log.read_text(), "the consumer to notice")
