@@ -8,29 +8,18 @@ import time
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
-from msgspec import json
 
 from services.common.kafka import client_config
 from services.common.log import Logger
 from services.common.postgres import Connection
 from services.consumer import metrics, positions
 from services.consumer.batch import Batch
+from services.consumer.broker import BrokerWatch, will_pass
 from services.consumer.settings import ConsumerSettings
 
 _CHUNK_MESSAGES = 1000
 _STATISTICS_MS = 2000
 _IDENTITY_SECONDS = 10.0
-# What the broker says while it, or the topic, is on its way: librdkafka goes on trying.
-_PASSING = (
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._TRANSPORT,
-    KafkaError._RESOLVE,
-    KafkaError._TIMED_OUT,
-    KafkaError._MAX_POLL_EXCEEDED,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-)
 
 
 class Intake:
@@ -48,8 +37,7 @@ class Intake:
         self._topic_ids: dict[int, str | None] = {}
         self._identified_at = 0.0
         self._paused = False
-        self._broker_problem: str | None = "not connected to the broker yet"
-        self._waiting_told = False
+        self.broker = BrokerWatch(log)
         client = client_config(settings, settings.consumer_name)
         # Its own lines about a broker that is away come twenty a second; ours comes once.
         client["log_level"] = 7 if settings.log_level == "debug" else 2
@@ -73,14 +61,9 @@ class Intake:
             "message.max.bytes": 100_000_000,
             "receive.message.max.bytes": 200_000_000,
             "statistics.interval.ms": _STATISTICS_MS,
-            "stats_cb": self._on_statistics,
-            "error_cb": self._on_error,
+            "stats_cb": self.broker.on_statistics,
+            "error_cb": self.broker.on_error,
         }
-
-    @property
-    def broker_problem(self) -> str | None:
-        """Why there is nothing to read, or None while a broker answers."""
-        return self._broker_problem
 
     def owns(self, batch: Batch) -> bool:
         """Whether every partition of the batch is still ours and stands where the batch begins."""
@@ -99,9 +82,9 @@ class Intake:
             found = positions.extents(self._admin, self._topic, partitions)
             identity = positions.topic_id(self._admin, self._topic)
         except KafkaException as error:
-            self._set_broker_problem(error.args[0].str())
+            self.broker.is_away(error.args[0].str())
             return
-        self._broker_answers()
+        self.broker.answers()
         offsets, gaps = positions.take(connection, self._topic, found, identity, self._settings.consumer_name)
         for gap in gaps:
             metrics.LOST.inc(gap.lost)
@@ -246,26 +229,7 @@ class Intake:
             partition = message.partition()
             if partition in self._positions:
                 self._hold({partition})
-        elif error.code() in _PASSING or error.retriable():
-            self._set_broker_problem(error.str())
+        elif will_pass(error):
+            self.broker.is_away(error.str())
         else:
             raise KafkaException(error)
-
-    def _on_error(self, error: KafkaError) -> None:
-        self._set_broker_problem(error.str())
-
-    def _set_broker_problem(self, problem: str) -> None:
-        if not self._waiting_told:
-            self._log.warning("waiting for the broker", reason=problem)
-            self._waiting_told = True
-        self._broker_problem = problem
-
-    def _on_statistics(self, text: str) -> None:
-        brokers = json.decode(text)["brokers"].values()
-        if any(broker["state"] == "UP" for broker in brokers):
-            self._broker_answers()
-
-    def _broker_answers(self) -> None:
-        if self._waiting_told:
-            self._log.info("the broker answers again")
-        self._waiting_told, self._broker_problem = False, None

@@ -131,7 +131,7 @@ class Runner:
             intake.keep_alive(min(left, 0.2))
 
     def _report(self, intake: Intake) -> None:
-        if intake.broker_problem is None:
+        if intake.broker.problem is None:
             self._health.ready()
         else:
-            self._health.not_ready(f"broker: {intake.broker_problem}")
+            self._health.not_ready(f"broker: {intake.broker.problem}")

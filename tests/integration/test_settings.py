@@ -128,3 +128,10 @@ def test_a_monitoring_port_that_is_taken_is_named(migrated: Database) -> None:
     line = _ended(_CONSUMER, **migrated.env(), MONITORING_PORT=str(migrated.port))
     assert line.startswith(f"MONITORING_PORT={migrated.port}: ")
     assert "choose another" in line
+
+
+def test_a_certificate_that_is_none_ends_in_one_line(tmp_path: Path) -> None:
+    (certificate := tmp_path / "ca.pem").write_text("not a certificate")
+    line = _ended(_SIMULATE, KAFKA_SECURITY_PROTOCOL="SSL", KAFKA_SSL_CA_LOCATION=f"{certificate}")
+    assert "ssl.ca.location" in line
+    assert "KAFKA_" in line
