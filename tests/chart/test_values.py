@@ -27,11 +27,20 @@ def _schema(chart: Path) -> Object:
 
 
 def _leaves(values: Object, schema: Object, path: str = "") -> Iterator[tuple[str, Object | None]]:
-    """Every value with its schema; resources and maps that users fill are leaves."""
+    """Every value with its schema; resources and maps that users fill are leaves.
+
+    An empty schema leaves the rest to a part's own.
+    """
     for key, value in values.items():
-        own = schema.get("properties", {}).get(key)
+        own = schema["properties"].get(key) if "properties" in schema else schema
         where = f"{path}.{key}" if path else key
-        if isinstance(value, dict) and value and own and "properties" in own and key != "resources":
+        if (
+            isinstance(value, dict)
+            and value
+            and own is not None
+            and key != "resources"
+            and ("properties" in own or not own)
+        ):
             yield from _leaves(value, own, where)
         else:
             yield where, own
