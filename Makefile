@@ -12,6 +12,10 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # uv from the PATH, else one of our own.
 UV := $(or $(shell command -v uv 2>/dev/null),.local/uv/bin/uv)
 
+# The chart's tests need Helm: the PATH's, else HELM=/path, else one of our own where Go is there to build it.
+HELM_VERSION := v3.19.0
+HELM_TO_TEST := $(if $(HELM)$(shell command -v helm 2>/dev/null),,$(if $(shell command -v go 2>/dev/null),.local/bin/helm))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test test-unit test-integration test-chart lint format lock clean
@@ -23,7 +27,7 @@ help: ## List the targets
 demo: $(READY) ## Run the whole platform here, with a live page; ARGS="--events 200000", ARGS="--help"
 	@$(BIN)/python -m local demo $(ARGS)
 
-test: $(READY) ## Run all tests, on a real broker and a real database; ARGS="-k name"
+test: $(READY) $(HELM_TO_TEST) ## Run all tests, on a real broker and a real database; ARGS="-k name"
 	@$(BIN)/python -m pytest --ignore=tests/e2e $(ARGS)
 
 test-unit: $(READY) ## Run the tests that need neither broker nor database
@@ -32,7 +36,7 @@ test-unit: $(READY) ## Run the tests that need neither broker nor database
 test-integration: $(READY) ## Run the tests on a real broker and a real database
 	@$(BIN)/python -m pytest tests/integration $(ARGS)
 
-test-chart: $(READY) ## Run the tests of the Helm chart, which need helm and no cluster; ARGS="--update-golden"
+test-chart: $(READY) $(HELM_TO_TEST) ## Run the tests of the Helm chart, which need helm and no cluster; ARGS="--update-golden"
 	@$(BIN)/python -m pytest tests/chart $(ARGS)
 
 lint: $(READY) ## Check style, formatting and types
@@ -70,7 +74,7 @@ VERSION := $(shell awk '$$1 == "appVersion:" { gsub(/"/, "", $$2); print $$2 }' 
 IMAGES := $(SERVICES:%=clickstream/%:$(VERSION))
 CHART := charts/clickstream
 KUBECTL := kubectl --namespace $(NAMESPACE)
-HELM := helm --namespace $(NAMESPACE)
+HELM_HERE := helm --namespace $(NAMESPACE)
 
 # $(call need,TOOL,HOW TO GET IT): end with one line if a tool is missing.
 need = @command -v $(1) >/dev/null 2>&1 || { echo "error: $(1) is missing: $(2)" >&2; exit 1; }
@@ -107,16 +111,16 @@ namespace:
 
 install: namespace ## Install the chart; HELM_ARGS="--set producer.rate=500", NAMESPACE, RELEASE
 	$(need_helm)
-	@$(HELM) install $(RELEASE) $(CHART) $(HELM_ARGS)
+	@$(HELM_HERE) install $(RELEASE) $(CHART) $(HELM_ARGS)
 
 upgrade: ## Upgrade the release to this chart; what was set stays set; HELM_ARGS
 	$(need_helm)
-	@$(HELM) upgrade $(RELEASE) $(CHART) --reset-then-reuse-values \
+	@$(HELM_HERE) upgrade $(RELEASE) $(CHART) --reset-then-reuse-values \
 		$$(helm version --template '{{.Version}}' | grep -q '^v4' && echo --force-conflicts) $(HELM_ARGS)
 
 helm-test: ## Prove that events flow: marked ones are sent and waited for
 	$(need_helm)
-	@$(HELM) test $(RELEASE) --logs
+	@$(HELM_HERE) test $(RELEASE) --logs
 
 grafana: ## Open Grafana at http://localhost:3000; ends with Ctrl-C
 	$(need_kubectl)
@@ -148,7 +152,7 @@ logs: ## Follow the logs of the services
 
 uninstall: ## Remove the release; volumes and the passwords of their data stay
 	$(need_helm)
-	@$(HELM) uninstall $(RELEASE)
+	@$(HELM_HERE) uninstall $(RELEASE)
 
 kind-down: ## Delete the local cluster with all its data
 	$(need_kind)
@@ -157,7 +161,7 @@ kind-down: ## Delete the local cluster with all its data
 e2e: $(READY) ## Run the end-to-end tests on the cluster of KUBECONFIG; ARGS="-k name"
 	$(need_kubectl)
 	$(need_helm)
-	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+	@E2E_CONTEXT="$$(kubectl config current-context)" $(BIN)/python -m pytest tests/e2e $(ARGS)
 
 $(READY): requirements-dev.lock | $(UV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -165,6 +169,11 @@ $(READY): requirements-dev.lock | $(UV)
 	@[ -x $(BIN)/python ] || { echo "Making $(VENV), once: Python packages, about 95 MB"; $(UV) venv --quiet --python $(PYTHON) $(VENV); }
 	@$(UV) pip install --require-hashes --requirement requirements-dev.lock
 	@touch $@
+
+.local/bin/helm:
+	@echo "Building Helm $(HELM_VERSION), once"
+	@mkdir -p $(@D)
+	@GOBIN="$(CURDIR)/$(@D)" GOFLAGS= go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
 
 .local/uv/bin/uv:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
