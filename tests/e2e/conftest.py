@@ -1,6 +1,6 @@
 """Where the tests run: a cluster that the environment names, with the images loaded. Nothing else is touched.
 
-E2E_CONTEXT        context of the kubeconfig (KUBECONFIG); without it these tests are skipped
+E2E_CONTEXT        context of the kubeconfig (KUBECONFIG), which `make e2e` sets; without it the tests are skipped
 E2E_NAMESPACE      namespace to make anew and delete (clickstream-e2e); a second one gets -managed appended
 E2E_HELM_ARGS      more arguments for every install, such as --set image.tag=…
 E2E_CHART          chart to install (charts/clickstream)

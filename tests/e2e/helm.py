@@ -17,8 +17,14 @@ _ARGUMENTS = shlex.split(os.environ.get("E2E_HELM_ARGS", ""))
 
 def install(namespace: Namespace, release: str, *arguments: str, values: Manifest | None = None) -> str:
     """`helm upgrade --install` with the tests' small requests; returns what NOTES.txt says."""
-    given = ["-f", str(VALUES), *arguments, "-f", "-", *_ARGUMENTS]
+    given = ["-f", str(VALUES), *arguments, "-f", "-", *_ARGUMENTS, *_version_arguments()]
     return helm(namespace, "upgrade", "--install", release, CHART, *given, values=values or {})
+
+
+def _version_arguments() -> list[str]:
+    """Helm 4 leaves fields alone that `kubectl scale` has touched, unless told otherwise."""
+    version = subprocess.run(["helm", "version", "--short"], capture_output=True, text=True, check=True).stdout
+    return ["--force-conflicts"] if version.startswith("v4") else []
 
 
 def helm(namespace: Namespace, *arguments: str, values: Manifest | None = None, seconds: float = 300) -> str:

@@ -97,7 +97,7 @@ def manifests(namespace: str, authority: Authority) -> list[Manifest]:
         "command": ["sh", "-c", start],
         "env": [{"name": "LOG_DIR", "value": "/data/logs"}, {"name": "KAFKA_HEAP_OPTS", "value": "-Xms256m -Xmx320m"}],
         "readinessProbe": {"tcpSocket": {"port": SCRAM_PORT}, "periodSeconds": 2},
-        "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
     }
     volumes = [
         volume("certificates", secret={"secretName": "kafka"}),

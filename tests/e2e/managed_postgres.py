@@ -38,7 +38,7 @@ def manifests(namespace: str, authority: Authority, databases: list[str]) -> lis
             {"name": "PGDATA", "value": "/data/postgres"},
         ],
         "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 2},
-        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
     }
     volumes = [
         volume("certificates", secret={"secretName": "postgres", "defaultMode": 0o440}),

@@ -3,6 +3,8 @@
 from copy import deepcopy
 from dataclasses import dataclass
 
+from kubernetes.client import ApiException
+
 from tests.e2e import helm
 from tests.e2e.audit import Audit
 from tests.e2e.cluster import Labels, Manifest, Namespace, ProgramError, wait_until
@@ -78,26 +80,26 @@ class Release:
         self.namespace.scale(self.object(component), replicas)
         self.namespace.wait_ready(replicas, self.labels(component))
 
-    def start_load(self, name: str, events: int, per_second: int) -> None:
-        """A Job like the producer's pods that sends so many messages, some of them twice, some late."""
+    def start_load(self, name: str, events: int, per_second: int, share: float = 0.05) -> None:
+        """A Job like the producer's pods that sends so many messages (-1: for ever), a share twice, a share late."""
         found = self.namespace.apps.read_namespaced_deployment(self.object("producer"), self.namespace.name)
-        sending = [
-            "simulate",
-            "--events",
-            f"{events}",
-            "--rate",
-            f"{per_second}",
-            "--duplicates",
-            "0.05",
-            "--late",
-            "0.05",
-        ]
+        options = {"events": events, "rate": per_second, "duplicates": share, "late": share}
+        sending = ["simulate", *(word for name, value in options.items() for word in (f"--{name}", f"{value}"))]
         template = self.namespace.plain(found)["spec"]["template"]
         self._start_job(name, template, sending)
 
     def finish_load(self, name: str, seconds: float = 240) -> None:
         """Wait until it has sent all."""
         self.namespace.finish_job(name, seconds)
+
+    def stop_load(self, name: str) -> None:
+        """End one that would go on, if it is there."""
+        try:
+            self.namespace.batch.delete_namespaced_job(name, self.namespace.name, propagation_policy="Background")
+        except ApiException as error:
+            if error.status != 404:
+                raise
+        wait_until(lambda: not self.namespace.pods({"job-name": name}), f"job {name} to go", 60)
 
     def verify(self, name: str = "verify") -> str:
         """The aggregator's own recount, as a Job; fails if anything differs."""
