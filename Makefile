@@ -120,7 +120,7 @@ upgrade: ## Upgrade the release to this chart; what was set stays set; HELM_ARGS
 
 helm-test: ## Prove that events flow: marked ones are sent and waited for
 	$(need_helm)
-	@$(HELM_HERE) test $(RELEASE) --hide-notes || { $(KUBECTL) logs pod/$(RELEASE)-test; exit 1; }
+	@$(HELM_HERE) test $(RELEASE) || { $(KUBECTL) logs pod/$(RELEASE)-test; exit 1; }
 
 grafana: ## Open Grafana at http://localhost:3000; ends with Ctrl-C
 	$(need_kubectl)

@@ -47,7 +47,7 @@ def test_reporting_equals_a_recount_of_the_raw_events(release: Release) -> None:
 
 def test_helm_test_proves_the_flow(release: Release) -> None:
     """Marked events arrive in reporting."""
-    assert "Succeeded" in helm.helm(release.namespace, "test", release.name, "--logs", "--timeout", "3m")
+    assert "Succeeded" in helm.helm(release.namespace, "test", release.name, "--timeout", "3m")
 
 
 def test_consumers_scaled_from_one_to_four_and_back_lose_and_double_nothing(release: Release) -> None:
