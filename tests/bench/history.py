@@ -20,8 +20,11 @@ TOPIC = "clickstream.events.v1"
 PARTITIONS = 12
 _BATCH_EVENTS = 4_000
 _PASS_EVENTS = 200_000
+TAIL_EVENTS = 10_000
 # The consumer stored all within minutes; a month of its ledger has a row for every minute.
-_SPREAD_LEDGER = "UPDATE ingest_batch SET committed_at = max_event_time + interval '1 second' WHERE max_event_time < now()"
+_SPREAD_LEDGER = (
+    "UPDATE ingest_batch SET committed_at = max_event_time + interval '1 second' WHERE max_event_time < now()"
+)
 _EVERY_MINUTE = """
 INSERT INTO ingest_minute
 SELECT minute, 240, 9000, 8950, 30, 20, 0, 4000000, 12, 150, 0.2, 0.4, 0.6
@@ -32,7 +35,7 @@ ON CONFLICT DO NOTHING
 
 
 def fill(settings: PostgresSettings, events: int, days: int, progress: Callable[[int], None]) -> None:
-    """Store `events` of the last `days` days; the youngest few thousand stay pending, as in life."""
+    """Store about `events` of the last `days` days; the youngest TAIL_EVENTS stay pending, as in life."""
     calm_garbage_collection()
     with connect(settings, "bench", autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
@@ -43,16 +46,14 @@ def fill(settings: PostgresSettings, events: int, days: int, progress: Callable[
             )
         store = Store(connection, "bench", retention_days=0, event_max_bytes=100_000)
         with connect(settings, "bench", autocommit=True) as aggregator:
-            _store(store, _messages(events, days), aggregator, progress)
+            _store(store, _messages(events // _PASS_EVENTS * _PASS_EVENTS + TAIL_EVENTS, days), aggregator, progress)
         connection.execute(_SPREAD_LEDGER.encode())
         connection.execute("SELECT sum_up_ledger()")
         connection.execute(_EVERY_MINUTE.encode())
         connection.execute("VACUUM ANALYZE")
 
 
-def _store(
-    store: Store, messages: Iterator[Message], aggregator: Connection, progress: Callable[[int], None]
-) -> None:
+def _store(store: Store, messages: Iterator[Message], aggregator: Connection, progress: Callable[[int], None]) -> None:
     tail = Tail(aggregator, work_mem_mb=64)
     tail.bind()
     positions = dict.fromkeys(range(PARTITIONS), 0)

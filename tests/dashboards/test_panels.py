@@ -1,0 +1,87 @@
+"""Every panel's SQL, run as Grafana runs it, against numbers computed from the raw events in Python."""
+
+import math
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import zip_longest
+from typing import Any
+
+import pytest
+
+from tests.dashboards.conftest import Filled
+from tests.dashboards.expected import ANSWERS
+from tests.dashboards.files import Query, queries
+from tests.dashboards.macros import Choice, Span, expand
+
+ALL = list(queries())
+SPANS = {
+    "half an hour": (timedelta(minutes=30), 60),
+    "six hours": (timedelta(hours=6), 60),
+    "a day and a half": (timedelta(hours=36), 300),
+    "twelve days": (timedelta(days=12), 3600),
+}
+CHOICES = {
+    "all": Choice(),
+    "some": Choice({"device": ["mobile", "tablet"], "country": ["US", "DE", ""], "source": ["direct", "google.com"]}),
+}
+
+
+def test_every_panel_has_an_answer_to_compare_with() -> None:
+    assert {query.key for query in ALL} == ANSWERS.keys()
+
+
+@pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)
+@pytest.mark.parametrize("span", SPANS)
+def test_a_panel_answers_what_the_raw_events_say(filled: Filled, query: Query, span: str) -> None:
+    compare(filled, query, _span(filled, span), Choice())
+
+
+@pytest.mark.parametrize("query", [q for q in ALL if "${device" in q.sql or "${source" in q.sql], ids=lambda q: q.key)
+@pytest.mark.parametrize("span", ["a day and a half", "twelve days"])
+def test_a_choice_of_device_country_and_source_holds(filled: Filled, query: Query, span: str) -> None:
+    compare(filled, query, _span(filled, span), CHOICES["some"])
+
+
+def test_one_sessions_events_are_shown_in_order(filled: Filled) -> None:
+    query = next(q for q in ALL if q.panel == "Events of one session")
+    span = _span(filled, "twelve days")
+    for session in filled.facts(span).all_sessions[:200:20]:
+        compare(filled, query, span, Choice({"session": [str(session["session_id"])]}))
+
+
+def _span(filled: Filled, name: str) -> Span:
+    length, step_seconds = SPANS[name]
+    return Span(filled.until - length, filled.until, step_seconds)
+
+
+_FACTS: dict[Any, Any] = {}
+
+
+def compare(filled: Filled, query: Query, span: Span, choice: Choice) -> None:
+    """Hold a panel's rows against the expected ones, in order."""
+    key = span, repr(choice)
+    if key not in _FACTS:
+        _FACTS[key] = filled.facts(span, choice)
+    with filled.reader() as reader:
+        found = reader.execute(expand(query.sql, span, query.variables, choice).encode()).fetchall()
+    expected = ANSWERS[query.key](_FACTS[key])
+    differences = [
+        (row, one, other)
+        for row, (one, other) in enumerate(zip_longest(found, expected))
+        if one is None or other is None or not same(one, other)
+    ]
+    assert differences == []
+
+
+def same(found: tuple[Any, ...], expected: tuple[Any, ...]) -> bool:
+    """Numbers of any kind to six digits, times at the same instant."""
+    return len(found) == len(expected) and all(map(_same, found, expected))
+
+
+def _same(one: Any, other: Any) -> bool:
+    number = (int, float, Decimal)
+    if isinstance(one, number) and isinstance(other, number):
+        return math.isclose(one, other, rel_tol=1e-6, abs_tol=1e-9)
+    if isinstance(one, date) and isinstance(other, str):
+        return str(one) == other
+    return bool(one == other)

@@ -1,0 +1,82 @@
+"""What PostgreSQL would do for each panel: no raw events but the pending tail's, no large table read whole."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.common.postgres import connect
+from tests.conftest import Database
+from tests.dashboards.conftest import Filled, migrate
+from tests.dashboards.files import DASHBOARDS, Query, load, queries, variables
+from tests.dashboards.macros import expand, last
+from tests.integration.pipeline import settings_of
+
+ALL = list(queries())
+# The indexes by which raw events may be read: the tail's batches, a session, an id.
+INDEXES = ("batch_id", "session_id", "pkey")
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All nodes of a plan."""
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from nodes(child)
+
+
+@pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)
+def test_no_panel_scans_events_sessions_or_visitors(filled: Filled, query: Query) -> None:
+    sql = expand(query.sql, last(timedelta(days=30), filled.until, 3600), query.variables)
+    with filled.reader() as reader:
+        plan_of = f"EXPLAIN (FORMAT JSON) {sql}"
+        # As it would be for tables too large to read: small ones are read whole whatever the indexes.
+        reader.execute("SET enable_seqscan = off")
+        [(explained,)] = reader.execute(plan_of.encode()).fetchall()
+    found = json.loads(explained) if isinstance(explained, str) else explained
+    for node in nodes(found[0]["Plan"]):
+        relation = node.get("Relation Name", "")
+        if relation.startswith("event_2") or relation in ("session", "visitor_day"):
+            assert node.keys() & {"Index Cond", "Recheck Cond"}, f"{relation} is read whole"
+        if relation.startswith("event_2"):
+            assert any(index in node.get("Index Name", "batch_id") for index in INDEXES), node.get("Index Name")
+
+
+@pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)
+def test_a_panel_works_on_an_empty_database(empty: Database, query: Query) -> None:
+    span = last(timedelta(days=30), _now(), 3600)
+    with connect(settings_of(empty, "grafana_reader"), "grafana", autocommit=True) as reader:
+        rows = reader.execute(expand(query.sql, span, query.variables).encode()).fetchall()
+    if query.kind not in ("stat",) and query.dashboard != "Pipeline":
+        assert rows == []
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.name)
+def test_the_choices_at_the_top_can_be_filled(filled: Filled, file: Any) -> None:
+    dashboard = load(file)
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            span = last(timedelta(days=12), filled.until, 3600)
+            with filled.reader() as reader:
+                rows = reader.execute(expand(variable["query"], span, variables(dashboard)).encode()).fetchall()
+            assert rows, variable["name"]
+
+
+@pytest.fixture(scope="module")
+def empty(postgres: Database) -> Iterator[Database]:
+    """All migrations, no rows."""
+    name = "test_empty_dashboards"
+    with postgres.connect() as session:
+        session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        session.execute(f"CREATE DATABASE {name}".encode())
+    database = Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
+    migrate(database)
+    yield database
+    with postgres.connect() as session:
+        session.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def _now() -> datetime:
+
+    return datetime.now(UTC)
