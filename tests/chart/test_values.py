@@ -189,6 +189,17 @@ def test_a_typo_is_refused(values: Object, named: str) -> None:
             },
             "name the Secret with the password of the role that migrates",
         ),
+        (
+            {
+                "postgres": {
+                    "enabled": False,
+                    "external": {"host": "a", "sslmode": "require", "owner": {"username": "b", "existingSecret": "c"}},
+                },
+                "grafana": {"datasource": {"host": "a"}},
+            },
+            "set it to [], or to where the external one is",
+        ),
+        ({"postgres": {"fullnameOverride": "a"}}, "name it in grafana.datasource.host too"),
         ({"consumer": {"replicas": 13}}, "further consumers would idle"),
         ({"consumer": {"replicas": 2, "autoscaling": {"hpa": {"enabled": True}}}}, "leave it null"),
         ({"consumer": {"autoscaling": {"hpa": {"enabled": True}, "keda": {"enabled": True}}}}, "enable one"),

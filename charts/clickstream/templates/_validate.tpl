@@ -50,6 +50,13 @@
 {{- if and .Values.grafana.enabled (eq (tpl .Values.grafana.datasource.host .) (printf "%s-postgres" .Release.Name)) -}}
 {{- fail "grafana.datasource.host still names the chart's own PostgreSQL: set it to postgres.external.host or to a read replica's (and sslmode and caSecret beside it), or set grafana.enabled to false." -}}
 {{- end -}}
+{{- if and .Values.grafana.enabled (contains "app.kubernetes.io/name: postgres" (toYaml .Values.grafana.networkPolicy.postgresPeers)) -}}
+{{- fail "grafana.networkPolicy.postgresPeers still lets Grafana through to the chart's own PostgreSQL alone: set it to [], or to where the external one is." -}}
+{{- end -}}
+{{- end -}}
+{{- $own := printf "%s-postgres" .Release.Name -}}
+{{- if and .Values.postgres.enabled .Values.grafana.enabled (ne (include "clickstream.postgresFullname" .) $own) (eq (tpl .Values.grafana.datasource.host .) $own) -}}
+{{- fail "postgres.fullnameOverride is set: name it in grafana.datasource.host too, and its client label in grafana.podLabels." -}}
 {{- end -}}
 {{- end }}
 
