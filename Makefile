@@ -115,8 +115,7 @@ install: namespace ## Install the chart; HELM_ARGS="--set producer.rate=500", NA
 
 upgrade: ## Upgrade the release to this chart; what was set stays set; HELM_ARGS
 	$(need_helm)
-	@$(HELM_HERE) upgrade $(RELEASE) $(CHART) --reset-then-reuse-values \
-		$$(helm version --template '{{.Version}}' | grep -q '^v4' && echo --force-conflicts) $(HELM_ARGS)
+	@$(HELM_HERE) upgrade $(RELEASE) $(CHART) --reset-then-reuse-values $(HELM_ARGS)
 
 helm-test: ## Prove that events flow: marked ones are sent and waited for
 	$(need_helm)
