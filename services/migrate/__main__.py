@@ -55,7 +55,12 @@ class _SchemaNotReadyError(Exception):
 def _wait_for_schema(settings: PostgresSettings) -> None:
     connection: Connection
     with connect(settings, "clickstream-migrate-wait", autocommit=True) as connection:
-        if lacking := schema.missing(connection, schema.read()):
+        try:
+            lacking = schema.missing(connection, schema.read())
+        except psycopg.errors.InsufficientPrivilege as error:
+            # A migration that is under way grants rights in its last transaction.
+            raise _SchemaNotReadyError(describe(error, settings)) from None
+        if lacking:
             raise _SchemaNotReadyError(f"the schema lacks {len(lacking)} migrations, the first is {lacking[0]}")
 
 

@@ -70,8 +70,8 @@ class Bench:
             self._release.scale("producer", 0)
             return [phase for count in consumers for phase in self._step(count)]
         finally:
-            for load in ("load-full", "load-steady"):
-                self._release.stop_load(load)
+            for load in ("load-backlog", "load-full", "load-steady"):
+                self._release.namespace.delete_job(load)
             for component, replicas in before.items():
                 self._release.scale(component, replicas)
 

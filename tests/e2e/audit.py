@@ -27,7 +27,7 @@ missing = sum(high - low for low, high in ends.values())
 client.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])
 ids, counts = set(), dict.fromkeys(partitions, 0)
 while missing:
-    messages = client.consume(5_000, 30)
+    messages = client.consume(min(missing, 5_000), 30)
     assert messages, f"{{missing}} messages could not be read"
     for message in messages:
         assert message.error() is None, message.error()

@@ -147,8 +147,18 @@ class Namespace:
         status = self.batch.read_namespaced_job_status(name, self.name).status
         log = self.logs({"job-name": name})
         assert status.succeeded, f"job {name} failed:\n{log}"
-        self.batch.delete_namespaced_job(name, self.name, propagation_policy="Background")
+        self.delete_job(name)
         return log
+
+    def delete_job(self, name: str) -> None:
+        """Delete a Job, if it is there; returns when its pods are gone."""
+        try:
+            self.batch.delete_namespaced_job(name, self.name, propagation_policy="Background")
+        except ApiException as error:
+            if error.status != 404:
+                raise
+        pods = {"label_selector": selector({"job-name": name})}
+        wait_until(lambda: not self.core.list_namespaced_pod(self.name, **pods).items, f"pods of {name} to go", 120)
 
     def logs(self, labels: Labels, lines: int = 40) -> str:
         """The last lines of every pod of a component."""

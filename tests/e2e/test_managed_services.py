@@ -66,7 +66,6 @@ def test_events_flow_exactly_once_through_services_of_others(release: Release, s
         release.wait_rolled_out(component)
     release.start_load("load", events=20_000, per_second=2_000)
     release.finish_load("load")
-    release.scale("producer", 0)
     assert release.assert_exact("managed") > 19_000
     grafana_reads(release, services)
     the_server_is_held_to_its_name(release)

@@ -10,7 +10,7 @@ from tests.e2e.tools import connecting, tools
 
 pytestmark = pytest.mark.timeout(600)
 
-PER_SECOND = 2_000
+PER_SECOND = 1_000
 POSTGRES = {"instance": "clickstream", "name": "postgres"}
 BROKER = {"instance": "clickstream", "name": "redpanda"}
 CONSUMERS = {"instance": "clickstream", "component": "consumer"}
@@ -25,11 +25,6 @@ def release(namespace: Namespace) -> Release:
     return made
 
 
-def quiet(release: Release) -> None:
-    """Stop the chart's own producer, so that the topic has an end."""
-    release.scale("producer", 0)
-
-
 def test_events_flow_unattended_from_an_empty_namespace_to_reporting(release: Release) -> None:
     """Everything rolls out, and events go on arriving."""
     for component in ("producer", "consumer"):
@@ -39,10 +34,9 @@ def test_events_flow_unattended_from_an_empty_namespace_to_reporting(release: Re
 
 def test_reporting_equals_a_recount_of_the_raw_events(release: Release) -> None:
     """With late and repeated events among them."""
-    release.start_load("load-recount", events=20_000, per_second=PER_SECOND)
+    release.start_load("load-recount", events=15_000, per_second=PER_SECOND)
     release.finish_load("load-recount")
-    quiet(release)
-    assert release.assert_exact("recount") >= 19_000
+    assert release.assert_exact("recount") >= 14_000
 
 
 def test_helm_test_proves_the_flow(release: Release) -> None:
@@ -52,23 +46,23 @@ def test_helm_test_proves_the_flow(release: Release) -> None:
 
 def test_consumers_scaled_from_one_to_four_and_back_lose_and_double_nothing(release: Release) -> None:
     """While messages come in, all four get work."""
-    release.start_load("load-scale", events=100_000, per_second=PER_SECOND)
+    release.start_load("load-scale", events=-1, per_second=PER_SECOND)
     for replicas in (4, 1):
         release.scale("consumer", replicas)
         release.wait_for_consumers_at_work(replicas)
-    release.finish_load("load-scale")
+    release.stop_load("load-scale")
     release.assert_exact("scale")
 
 
 def test_deleted_pods_come_back_and_nothing_is_lost_or_doubled(release: Release) -> None:
     """The database, the broker and the consumers in turn, under load; the consumers are killed without a word."""
-    release.start_load("load-chaos", events=120_000, per_second=PER_SECOND)
+    release.start_load("load-chaos", events=-1, per_second=PER_SECOND)
     release.scale("consumer", 2)
     for victim, grace_seconds, count in ((POSTGRES, None, 1), (BROKER, None, 1), (CONSUMERS, 0, 2)):
         release.namespace.delete_pods(victim, grace_seconds)
         release.namespace.wait_ready(count, victim)
         release.wait_for_more_events()
-    release.finish_load("load-chaos")
+    release.stop_load("load-chaos")
     release.assert_exact("chaos")
     release.scale("consumer", 1)
 
@@ -97,7 +91,6 @@ def test_an_upgrade_keeps_data_passwords_positions_and_what_kubectl_scaled(relea
     assert all(now[partition] >= position for partition, position in positions.items())
     release.start_load("load-upgraded", events=10_000, per_second=PER_SECOND)
     release.finish_load("load-upgraded")
-    quiet(release)
     assert release.assert_exact("upgraded") >= events + 9_000
 
 
@@ -127,7 +120,6 @@ def test_uninstall_leaves_the_data_and_an_install_after_it_goes_on_with_them(rel
     release.wait_rolled_out("consumer")
     release.wait_rolled_out("producer")
     wait_until(lambda: release.database.stored() > events, "more events", 120, release.namespace.report)
-    quiet(release)
     assert release.assert_exact("reinstalled") > events
     release.uninstall()
 

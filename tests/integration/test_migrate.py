@@ -15,10 +15,11 @@ from local.process import Process
 from services.common import uuid7
 from services.common.errors import UserError
 from services.common.postgres import connect
-from services.migrate import schema
+from services.migrate import roles, schema
 from services.migrate.schema import Migration
+from services.migrate.settings import MigrateSettings
 from tests.conftest import Database, create_topic
-from tests.integration.pipeline import Pipeline, scalar, settings_of, wait_until
+from tests.integration.pipeline import PASSWORDS, Pipeline, scalar, settings_of, wait_until
 from tests.unit.consumer.samples import event
 
 
@@ -151,6 +152,18 @@ def test_waiting_ends_once_the_schema_is_there(empty: Pipeline) -> None:
     empty.succeed(_migrate(empty))
     empty.succeed(waiting, 20)
     assert "applied" not in waiting.log.read_text(), "who waits changes nothing"
+
+
+def test_who_waits_without_rights_yet_gets_them_from_the_migration(empty: Pipeline) -> None:
+    with connect(settings_of(empty.database), "tests", autocommit=True) as owner:
+        password = PASSWORDS["clickstream_aggregate"]
+        login = settings_of(empty.database).model_dump() | {"kafka_bootstrap_servers": empty.bootstrap}
+        roles.create(owner, MigrateSettings(**login, aggregate_password=password))
+        owner.execute("CREATE SCHEMA clickstream")
+    waiting = empty.start("waiting", "migrate", "--wait", role="clickstream_aggregate")
+    wait_until(lambda: "permission denied for schema clickstream" in waiting.log.read_text(), "it to wait")
+    empty.succeed(_migrate(empty))
+    empty.succeed(waiting, 20)
 
 
 def test_waiting_fails_at_its_deadline_and_names_what_is_lacking(empty: Pipeline) -> None:
