@@ -166,6 +166,19 @@ def test_who_waits_without_rights_yet_gets_them_from_the_migration(empty: Pipeli
     empty.succeed(waiting, 20)
 
 
+def test_who_waits_may_be_there_before_their_role(empty: Pipeline) -> None:
+    waiting = empty.start("waiting", "migrate", "--wait", POSTGRES_USER="nobody_yet")
+    wait_until(lambda: "nobody_yet" in waiting.log.read_text(), "it to wait")
+    with empty.database.connect() as session:
+        session.execute(f"CREATE ROLE nobody_yet LOGIN SUPERUSER PASSWORD '{empty.database.password}'")
+    try:
+        empty.succeed(_migrate(empty))
+        empty.succeed(waiting, 20)
+    finally:
+        with empty.database.connect() as session:
+            session.execute("DROP ROLE nobody_yet")
+
+
 def test_waiting_fails_at_its_deadline_and_names_what_is_lacking(empty: Pipeline) -> None:
     line = _refused(empty, _migrate(empty, "--wait", MIGRATE_WAIT_SECONDS="0.5"))
     assert line.endswith("migrations, the first is 0001_create_event.sql")
