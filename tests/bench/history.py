@@ -28,8 +28,9 @@ _SPREAD_LEDGER = (
 _EVERY_MINUTE = """
 INSERT INTO ingest_minute
 SELECT minute, 240, 9000, 8950, 30, 20, 0, 4000000, 12, 150, 0.2, 0.4, 0.6
-FROM generate_series(date_trunc('minute', now() - interval '30 days'), now() - interval '20 minutes', interval '1 minute')
-    AS g (minute)
+FROM generate_series(
+    date_trunc('minute', now() - interval '30 days'), now() - interval '20 minutes', interval '1 minute'
+) AS g (minute)
 ON CONFLICT DO NOTHING
 """
 

@@ -49,9 +49,9 @@ def lag_seconds(facts: Facts, partition: dict[str, Any]) -> float:
         if partition["partition"] in b["partitions"]
         and facts.until - timedelta(minutes=2) < b["committed_at"] <= facts.until
     ]
-    waited = (facts.until - partition["updated_at"]).total_seconds()
+    waited: float = (facts.until - partition["updated_at"]).total_seconds()
     if recent:
-        return max(waited, max(recent, key=lambda b: b["committed_at"])["freshness_p95_seconds"])
+        return max(waited, float(max(recent, key=lambda b: b["committed_at"])["freshness_p95_seconds"]))
     return waited
 
 

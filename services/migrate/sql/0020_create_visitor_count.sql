@@ -1,5 +1,6 @@
 -- Unique visitors of each UTC day, week (from Monday) and month. New: never seen before that period.
 -- A late event can make somebody new earlier: then a later period loses what an earlier one gains.
+-- OFFSET 0: each visitor of the tail is looked up, whatever the planner thinks of how many there are.
 CREATE TABLE visitor_count (
     period       text   NOT NULL,
     starts_on    date   NOT NULL,
@@ -12,7 +13,7 @@ CREATE VIEW visitor_count_pending AS
 WITH gained AS (
     SELECT p.visitor_id, p.day
     FROM visitor_day_pending AS p
-    WHERE NOT EXISTS (SELECT FROM visitor_day AS v WHERE v.visitor_id = p.visitor_id AND v.day = p.day)
+    WHERE NOT EXISTS (SELECT FROM visitor_day AS v WHERE v.visitor_id = p.visitor_id AND v.day = p.day OFFSET 0)
 ),
 first_day AS (
     SELECT
@@ -36,6 +37,7 @@ change (period, day, visitors, new_visitors) AS (
     WHERE NOT EXISTS (
         SELECT FROM visitor_day AS v
         WHERE v.visitor_id = g.visitor_id AND v.day >= g.starts_on AND v.day < g.starts_on + g.length
+        OFFSET 0
     )
     UNION ALL
     SELECT p.period, f.gained, 0, 1
