@@ -27,7 +27,7 @@ def picture(phases: list[Phase]) -> str:
     panels: tuple[tuple[str, Callable[[Phase], list[Point]]], ...] = (
         ("messages per second", _rate),
         ("lag, messages", lambda phase: [(sample.at, sample.lag) for sample in phase.samples]),
-        ("freshness p95, seconds", _freshness),
+        ("freshness p95 at the steady rate, seconds", _freshness),
     )
     height = _TOP + len(panels) * (_HEIGHT + _GAP) + 10
     parts = [
@@ -47,7 +47,9 @@ def _rate(phase: Phase) -> list[Point]:
 
 
 def _freshness(phase: Phase) -> list[Point]:
-    """The worst of each two seconds."""
+    """The worst of each two seconds; under a backlog it would be the backlog's age."""
+    if phase.load != "steady":
+        return []
     worst: dict[int, float] = {}
     for batch in phase.batches:
         slot = int(batch.at / 2)
@@ -79,12 +81,12 @@ def _bands(phases: list[Phase], start: float, seconds: float, height: int) -> li
 def _panel(title: str, lines: list[list[Point]], top: int, start: float, seconds: float) -> list[str]:
     highest = _round_up(max((value for line in lines for _, value in line), default=1.0))
     bottom = top + _HEIGHT
-    parts = [f'<text class="title" x="{_LEFT}" y="{bottom + 16}">{escape(title)}</text>']
+    parts = [f'<text class="title" x="{_LEFT}" y="{top + 4}">{escape(title)}</text>']
     for share in (0.0, 0.5, 1.0):
         y = bottom - share * (_HEIGHT - 12)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(highest * share)}</text>')
-    for line in lines:
+    for line in filter(None, lines):
         scaled = ((_x(at, start, seconds), bottom - value / highest * (_HEIGHT - 12)) for at, value in line)
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in scaled)
         parts.append(f'<polyline class="line" points="{points}"/>')
