@@ -18,7 +18,7 @@ HELM_TO_TEST := $(if $(HELM)$(shell command -v helm 2>/dev/null),,$(if $(shell c
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-unit test-integration test-chart lint format lock clean
+.PHONY: help bench demo test test-unit test-integration test-chart lint format lock clean
 .PHONY: kind-up images namespace install upgrade helm-test grafana status scale throughput logs uninstall kind-down e2e
 
 help: ## List the targets
@@ -38,6 +38,9 @@ test-integration: $(READY) ## Run the tests on a real broker and a real database
 
 test-chart: $(READY) $(HELM_TO_TEST) ## Run the tests of the Helm chart, which need helm and no cluster; ARGS="--update-golden"
 	@$(BIN)/python -m pytest tests/chart $(ARGS)
+
+bench: $(READY) ## Measure ingest against psql \copy of the same rows
+	@$(BIN)/python -m tests.bench.ingest
 
 lint: $(READY) ## Check style, formatting and types
 	@$(BIN)/ruff check .
