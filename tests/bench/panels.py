@@ -1,0 +1,99 @@
+"""How long each panel's query takes over 30 days, and what goes into docs/dashboards.md.
+
+    python -m tests.bench.panels [EVENTS] [--write]
+
+An embedded PostgreSQL is filled with a month of simulated visitors by the consumer's and the aggregator's code; the
+youngest 10,000 events stay pending. Each query runs as grafana_reader, over 30 days in steps of an hour, all choices on
+All; the median of five runs counts, in time on a core.
+"""
+
+import statistics
+import sys
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from local.embedded import postgres_alone
+from services.common.postgres import Connection, connect
+from services.common.settings import PostgresSettings
+from services.migrate import roles, schema
+from services.migrate.settings import MigrateSettings
+from tests.bench.history import TAIL_EVENTS, fill
+from tests.dashboards.document import FILE, render
+from tests.dashboards.files import queries
+from tests.dashboards.macros import expand, last
+
+DAYS = 30
+_PASSWORD = SecretStr("reader-of-bench")
+
+
+def main(events: int, *, write: bool) -> None:
+    """Fill, measure, print."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o711)
+        with postgres_alone(Path(name), {"fsync": "off"}) as server:
+            owner = PostgresSettings(
+                postgres_host=server.host,
+                postgres_port=server.port,
+                postgres_database="postgres",
+                postgres_user=server.user,
+                postgres_password=SecretStr(server.password),
+            )
+            _migrate(owner)
+            fill(owner, events, DAYS, lambda done: print(f"\r{done:,} events", end="", file=sys.stderr))
+            reader = owner.model_copy(update={"postgres_user": "grafana_reader", "postgres_password": _PASSWORD})
+            with connect(reader, "bench", autocommit=True) as connection:
+                connection.execute("SET search_path = reporting")
+                found = measure(connection)
+    for key, milliseconds in sorted(found.items(), key=lambda item: -item[1]):
+        print(f"{milliseconds:8.1f} ms  {key}")
+    if write:
+        document(found, events)
+
+
+def measure(connection: Connection) -> dict[str, float]:
+    """Milliseconds by panel."""
+    until = datetime.now(UTC)
+    connection.execute("SET max_parallel_workers_per_gather = 0")
+    found = {}
+    for query in queries():
+        sql = expand(query.sql, last(timedelta(days=DAYS), until, 3600), query.variables).encode()
+        found[query.key] = statistics.median(_milliseconds(connection, sql) for _ in range(5))
+    return found
+
+
+def document(found: dict[str, float], events: int) -> None:
+    """Write the times into the page."""
+    measured = (
+        f"milliseconds of one core, median of five runs, over {DAYS} days that hold {events:,} events, of which "
+        f"{TAIL_EVENTS:,} are not rolled up yet (`python -m tests.bench.panels --write`)."
+    )
+    FILE.write_text(render({key: f"{value:.0f}" for key, value in found.items()}, measured))
+
+
+def _milliseconds(connection: Connection, sql: bytes) -> float:
+    """The time that the server's process was at work: what others do on the machine does not count."""
+    [(pid,)] = connection.execute("SELECT pg_backend_pid()").fetchall()
+    before = _busy_ns(pid)
+    connection.execute(sql).fetchall()
+    return (_busy_ns(pid) - before) / 1e6
+
+
+def _busy_ns(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+
+
+def _migrate(owner: PostgresSettings) -> None:
+    settings = MigrateSettings(
+        **owner.model_dump(), kafka_bootstrap_servers="unused:9092", grafana_reader_password=_PASSWORD
+    )
+    with connect(owner, "bench", autocommit=True) as connection:
+        roles.create(connection, settings)
+        schema.apply(connection, schema.read())
+
+
+if __name__ == "__main__":
+    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
+    main(numbers[0] if numbers else 10_000_000, write="--write" in sys.argv)
