@@ -53,20 +53,13 @@ class Phase:
 
     @property
     def per_second(self) -> float:
-        """Messages that were accounted for, from the first look to the last batch."""
-        if not self.batches:
-            return 0.0
-        return sum(batch.received for batch in self.batches) / (self.batches[-1].at - self.samples[0].at)
+        """Messages that were accounted for, from the first look to the last."""
+        return sum(batch.received for batch in self.batches) / (self.samples[-1].at - self.samples[0].at)
 
     @property
     def lag_max(self) -> int:
         """The most that waited."""
         return max(sample.lag for sample in self.samples)
-
-    @property
-    def lag_end(self) -> int:
-        """What waited at the end."""
-        return self.samples[-1].lag
 
     def freshness_seconds(self, share: float, quantile: str) -> float:
         """Such a share of the messages was in batches whose quantile (p50, p95) is at most this."""
