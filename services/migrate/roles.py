@@ -18,6 +18,7 @@ _READER_SETTINGS: dict[LiteralString, str] = {
     "idle_in_transaction_session_timeout": "30s",
     "search_path": "reporting",
     "timezone": "UTC",
+    "jit": "off",  # compiling would take longer than any of its queries
 }
 
 

@@ -28,12 +28,11 @@ WHERE until - since > interval '7 days'
 UNION ALL
 SELECT date_bin('1 day', hour, 'epoch'), %3$s
 FROM reporting.%4$I
-WHERE until - since > interval '7 days' AND hour >= date_bin('1 hour', since, 'epoch')
-    AND hour < date_bin('1 day', since, 'epoch') + interval '1 day'
-UNION ALL
-SELECT date_bin('1 day', hour, 'epoch'), %3$s
-FROM reporting.%4$I
-WHERE until - since > interval '7 days' AND hour >= date_bin('1 day', until, 'epoch') AND hour <= until
+WHERE until - since > interval '7 days'
+    AND (
+        (hour >= date_bin('1 hour', since, 'epoch') AND hour < date_bin('1 day', since, 'epoch') + interval '1 day')
+        OR (hour >= date_bin('1 day', until, 'epoch') AND hour <= until)
+    )
 $body$
 $function$, name || '_between', signature, columns, name || '_hour', name || '_day');
 END
