@@ -24,7 +24,7 @@ HELM_TO_TEST := $(if $(HELM)$(shell command -v helm 2>/dev/null),,$(if $(shell c
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY) ## Run the whole platform here, with a live page; ARGS="--events 200000", ARGS="--help"
+demo: $(READY) ## Run the whole platform here, with a live page; ARGS="--events 200000", ARGS=--grafana, ARGS="--help"
 	@$(BIN)/python -m local demo $(ARGS)
 
 test: $(READY) $(HELM_TO_TEST) ## Run all tests, on a real broker and a real database; ARGS="-k name"

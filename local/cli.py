@@ -51,6 +51,9 @@ def demo(
         bool, typer.Option("--keep", help="Go on with the data of the last run; nothing of it expires.")
     ] = False,
     data: Annotated[Path, typer.Option(file_okay=False, help="Where data and logs are kept.")] = DATA,
+    grafana: Annotated[
+        bool, typer.Option("--grafana", help="Show the dashboards in Grafana, if it is in the PATH or Docker runs.")
+    ] = False,
     svg: Annotated[Path | None, typer.Option(dir_okay=False, help="At the end, save the page as a picture.")] = None,
 ) -> None:
     """Run the platform from the options of a command line."""
@@ -67,6 +70,7 @@ def demo(
         replay=replay.resolve() if replay else None,
         producer=[*([] if replay else shares), *context.args],
         svg=svg,
+        grafana=grafana,
     )
     try:
         demonstration.run(options)

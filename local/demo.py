@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from local import ending
 from local.embedded import Platform, platform, undisturbed
 from local.figures import Figures, Watch
+from local.grafana import HOW_TO_GET_ONE, Grafana
 from local.keeping import Keeper, Kept
 from local.options import Options
 from local.page import View, save_svg
@@ -46,11 +47,22 @@ def _serve(running: Platform, options: Options, show: Show) -> None:
     services = Services(running, retention_days=0 if options.replay or options.keep else None)
     try:
         keeper.run_to_success(services.migrate())
+        if options.grafana:
+            _show_dashboards(running, keeper, show)
         with Watch(running) as watch:
             _Run(options, show, keeper, services, watch, running).go()
     finally:
         with undisturbed():
             keeper.stop([kept.process for kept in keeper.kept[2:]])
+
+
+def _show_dashboards(running: Platform, keeper: Keeper, show: Show) -> None:
+    grafana = Grafana(running)
+    if grafana.process is None:
+        show.say(HOW_TO_GET_ONE)
+        return
+    keeper.keep(grafana.process)
+    show.say(f"Dashboards: {grafana.url}")
 
 
 class _Run:

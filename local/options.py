@@ -21,6 +21,7 @@ class Options:
     replay: Path | None = None
     producer: Sequence[str] = ()
     svg: Path | None = None
+    grafana: bool = False
 
     @property
     def finite(self) -> bool:

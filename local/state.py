@@ -57,7 +57,7 @@ class DataDirectory:
 
     def clear(self) -> None:
         """Remove the data of earlier runs."""
-        for name in ("kafka", "logs", "postgres"):
+        for name in ("grafana", "kafka", "logs", "postgres"):
             reach.forget(self.path / name)
         self.logs.mkdir()
 
