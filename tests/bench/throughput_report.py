@@ -22,12 +22,12 @@ class Machine:
 
 _PAGE = """# Throughput on a cluster
 
-Written by `make throughput`. {measured_at:%Y-%m-%d}: {nodes} node{plural} with {cores} cores ({processor}, {memory_gib}
-GiB), Kubernetes {kubernetes}. Broker, PostgreSQL, producer, consumers and aggregator share these cores.{note}
+Written by `make throughput`. {measured_at:%Y-%m-%d}: {nodes} node{plural} with {cores} cores ({processor},
+{memory_gib} GiB), Kubernetes {kubernetes}. Broker, PostgreSQL, producer, consumers and aggregator share these cores.{note}
 
 ![messages per second, lag and freshness over time]({picture})
 
-| consumers | full load: messages/s | lag at the start | at the end | at {rate:,}/s: freshness p50 | p95 | lag, most |
+| consumers | full load: messages/s | lag, most | at the end | at {rate:,}/s: freshness p50 | p95 | lag, most |
 |---:|---:|---:|---:|---:|---:|---:|
 {rows}
 
@@ -56,7 +56,7 @@ def _rows(phases: list[Phase]) -> Iterable[str]:
         cells = (
             f"{consumers}",
             f"{full.per_second:,.0f}",
-            f"{full.samples[0].lag:,}",
+            f"{full.lag_max:,}",
             f"{full.samples[-1].lag:,}",
             f"{steady.freshness_seconds(0.5, 'p50'):.2f} s",
             f"{steady.freshness_seconds(0.95, 'p95'):.2f} s",
