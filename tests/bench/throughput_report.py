@@ -23,7 +23,8 @@ class Machine:
 _PAGE = """# Throughput on a cluster
 
 Written by `make throughput`. {measured_at:%Y-%m-%d}: {nodes} node{plural} with {cores} cores ({processor},
-{memory_gib} GiB), Kubernetes {kubernetes}. Broker, PostgreSQL, producer, consumers and aggregator share these cores.{note}
+{memory_gib} GiB), Kubernetes {kubernetes}. Broker, PostgreSQL, producer, consumers and aggregator
+share these cores.{note}
 
 ![messages per second, lag and freshness over time]({picture})
 
