@@ -61,3 +61,11 @@ capabilities:
 {{- define "postgres.secretName" -}}
 {{- tpl .Values.auth.existingSecret . | default (printf "%s-auth" (include "postgres.fullname" .)) -}}
 {{- end }}
+
+{{/* Size of the volume in bytes: the panel and the alert of a database near full compare with it. */}}
+{{- define "postgres.capacityBytes" -}}
+{{- $size := .Values.persistence.size -}}
+{{- $unit := regexFind "[A-Za-z]*$" $size -}}
+{{- $bytes := dict "" 1 "M" 1e6 "G" 1e9 "T" 1e12 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- mulf (float64 (trimSuffix $unit $size)) (get $bytes $unit) | int64 -}}
+{{- end }}
