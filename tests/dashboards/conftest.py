@@ -24,8 +24,6 @@ from services.common.timestamps import rfc3339_ms, to_unix_ms
 from services.common.uuid7 import compose
 from services.consumer.batch import Batch, per_partition
 from services.consumer.store import Store
-from services.migrate import roles, schema
-from services.migrate.settings import MigrateSettings
 from services.producer.settings import SimulateSettings
 from services.producer.simulate.source import Simulation
 from tests.conftest import Database
@@ -33,7 +31,7 @@ from tests.dashboards.facts import Facts
 from tests.dashboards.macros import Choice, Span
 from tests.events import World, encode
 from tests.integration.exactly import stored_events
-from tests.integration.pipeline import PASSWORDS, settings_of
+from tests.integration.pipeline import migrate, settings_of
 
 TOPIC = "clickstream.events.v1"
 PARTITIONS = 3
@@ -70,19 +68,10 @@ class Filled:
         return Facts(events, tables | {"database": size, "sent": sent}, span, choice or Choice())
 
 
-def migrate(database: Database) -> None:
-    """All migrations, and the roles with their passwords."""
-    owner = settings_of(database)
-    settings = MigrateSettings(
-        **owner.model_dump(),
-        kafka_bootstrap_servers="unused:9092",
-        ingest_password=PASSWORDS["clickstream_ingest"],
-        aggregate_password=PASSWORDS["clickstream_aggregate"],
-        grafana_reader_password=PASSWORDS["grafana_reader"],
-    )
-    with connect(owner, "tests", autocommit=True) as connection:
-        roles.create(connection, settings)
-        schema.apply(connection, schema.read())
+def migrate_with_capacity(database: Database) -> None:
+    """Our schema, in a database that knows how large it may get."""
+    migrate(database)
+    with connect(settings_of(database), "tests", autocommit=True) as connection:
         capacity = sql.SQL("ALTER DATABASE {} SET clickstream.capacity_bytes = {}")
         connection.execute(capacity.format(sql.Identifier(database.dbname), str(CAPACITY_BYTES)))
 
@@ -94,7 +83,7 @@ def filled(postgres: Database) -> Iterator[Filled]:
     with postgres.connect() as session:
         session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     database = Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
-    migrate(database)
+    migrate_with_capacity(database)
     sent = _fill(database)
     yield Filled(database, sent, datetime.now(UTC) + timedelta(seconds=1))
     with postgres.connect() as session:

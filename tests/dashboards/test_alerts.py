@@ -11,7 +11,7 @@ from psycopg import sql
 
 from services.common.postgres import Connection, connect
 from tests.conftest import Database
-from tests.dashboards.conftest import TOPIC, Filled, migrate
+from tests.dashboards.conftest import TOPIC, Filled, migrate_with_capacity
 from tests.dashboards.files import DASHBOARDS, ROOT, load
 from tests.dashboards.rules import Rule, rules
 from tests.integration.pipeline import settings_of
@@ -59,7 +59,7 @@ class Platform:
 @pytest.fixture
 def platform(database: Database) -> Iterator[Platform]:
     """In perfect health."""
-    migrate(database)
+    migrate_with_capacity(database)
     with connect(settings_of(database), "tests", autocommit=True) as owner:
 
         def reader() -> Connection:

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.postgres import connect
 from tests.conftest import Database
-from tests.dashboards.conftest import Filled, migrate
+from tests.dashboards.conftest import Filled, migrate_with_capacity
 from tests.dashboards.files import DASHBOARDS, Query, load, queries, variables
 from tests.dashboards.macros import expand, last
 from tests.integration.pipeline import settings_of
@@ -70,7 +70,7 @@ def empty(postgres: Database) -> Iterator[Database]:
         session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
         session.execute(f"CREATE DATABASE {name}".encode())
     database = Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
-    migrate(database)
+    migrate_with_capacity(database)
     yield database
     with postgres.connect() as session:
         session.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -6,27 +6,14 @@ from pathlib import Path
 import pytest
 
 from local.embedded import Platform
-from services.common.postgres import connect
-from services.migrate import roles, schema
-from services.migrate.settings import MigrateSettings
 from tests.conftest import Database
-from tests.integration.pipeline import PASSWORDS, Pipeline, settings_of
+from tests.integration.pipeline import Pipeline, migrate
 
 
 @pytest.fixture
 def migrated(database: Database) -> Database:
     """A fresh database with all migrations applied and the roles' passwords set."""
-    owner = settings_of(database)
-    settings = MigrateSettings(
-        **owner.model_dump(),
-        kafka_bootstrap_servers="unused:9092",
-        ingest_password=PASSWORDS["clickstream_ingest"],
-        aggregate_password=PASSWORDS["clickstream_aggregate"],
-        grafana_reader_password=PASSWORDS["grafana_reader"],
-    )
-    with connect(owner, "tests", autocommit=True) as connection:
-        roles.create(connection, settings)
-        schema.apply(connection, schema.read())
+    migrate(database)
     return database
 
 

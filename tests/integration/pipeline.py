@@ -11,7 +11,10 @@ from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from local.process import Process
+from services.common.postgres import connect
 from services.common.settings import PostgresSettings
+from services.migrate import roles, schema
+from services.migrate.settings import MigrateSettings
 from tests.conftest import Database
 
 PASSWORDS = {
@@ -127,6 +130,21 @@ def settings_of(database: Database, role: str | None = None) -> PostgresSettings
         postgres_user=role or database.user,
         postgres_password=password,
     )
+
+
+def migrate(database: Database) -> None:
+    """Apply all migrations and set the roles' passwords."""
+    owner = settings_of(database)
+    settings = MigrateSettings(
+        **owner.model_dump(),
+        kafka_bootstrap_servers="unused:9092",
+        ingest_password=PASSWORDS["clickstream_ingest"],
+        aggregate_password=PASSWORDS["clickstream_aggregate"],
+        grafana_reader_password=PASSWORDS["grafana_reader"],
+    )
+    with connect(owner, "tests", autocommit=True) as connection:
+        roles.create(connection, settings)
+        schema.apply(connection, schema.read())
 
 
 def scalar(session: psycopg.Connection, query: str, *parameters: object) -> object:
