@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -209,7 +209,8 @@ def session_metrics(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]]
         under = [int(duration_ms < seconds * 1000) for seconds in (10, 60, 180, 600, 1800)]
         steps = [int(s["furthest_step"] >= step) for step in (1, 2, 3)]
         bounced, converted = int(s["page_views"] <= 1), int(s["converted"])
-        return (1, bounced, converted, s["events"], s["page_views"], duration_ms, *under, *steps, s["revenue"])
+        pages = [int(s["page_views"] < bound) for bound in (3, 6, 11, 21)]
+        return (1, bounced, converted, s["events"], s["page_views"], duration_ms, *under, *steps, s["revenue"], *pages)
 
     return lambda events: tally(
         sessions(events).values(),
@@ -284,20 +285,38 @@ def page_visit(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Row
     return count
 
 
-def session_depth_hour(events: list[Event]) -> Rows:
-    """Sessions by start and number of pages, 30 at the most."""
-    return tally(
-        sessions(events).values(), lambda s: (hour(s["started_at"]), min(s["page_views"], 30)), lambda _s: (1,)
+def revenue(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """Purchases and what they came to, by device, country and currency."""
+    return lambda events: tally(
+        (e for e in events if is_type(e, "purchase")),
+        lambda e: (bucket(moment(e)), e["device_type"], text(e, "country"), text(e, "currency")),
+        lambda e: (1, Decimal(e.get("value") or 0)),
     )
+
+
+def _way_to_purchase(members: list[Event]) -> tuple[str, int, int]:
+    """The sections of the pages before the first purchase, how many pages, and how long it took."""
+    ordered = sorted(members, key=lambda e: (moment(e), e["event_id"]))
+    end = next(i for i, e in enumerate(ordered) if is_type(e, "purchase"))
+    pages = [e["page_path"] for e in ordered[:end] if is_type(e, "page_view")]
+    steps = [step for step, _ in groupby(("/" + "".join(page.split("/")[1:2]))[:40] for page in pages)]
+    if len(steps) > 8:
+        steps = [*steps[:4], "…", *steps[-4:]]
+    return " → ".join(steps), len(pages), (moment(ordered[end]) - moment(ordered[0])) // timedelta(milliseconds=1)
 
 
 def conversion_path_hour(events: list[Event]) -> Rows:
-    """Sessions that bought something, by start, source, first and last page."""
-    return tally(
-        (s for s in sessions(events).values() if s["converted"]),
-        lambda s: (hour(s["started_at"]), s["source"], s["entry_page"], s["exit_page"]),
-        lambda s: (1, s["page_views"], _duration_ms(s)),
-    )
+    """Sessions that bought something, by start, device, source and the way to the first purchase."""
+    members: dict[UUID, list[Event]] = defaultdict(list)
+    for event in events:
+        members[UUID(event["session_id"])].append(event)
+    found: dict[tuple[Any, ...], tuple[int, ...]] = {}
+    for session_id, s in sessions(events).items():
+        if s["converted"]:
+            steps, page_views, time_ms = _way_to_purchase(members[session_id])
+            key = hour(s["started_at"]), s["device_type"], s["source"], steps
+            found[key] = tuple(map(sum, zip(found.get(key, (0, 0, 0)), (1, page_views, time_ms), strict=True)))
+    return found
 
 
 def week(on: date) -> date:
@@ -337,7 +356,8 @@ ROLLUPS: dict[str, Callable[[list[Event]], Rows]] = {
     "page_time_day": page_time(day),
     "page_visit_hour": page_visit(hour),
     "page_visit_day": page_visit(day),
-    "session_depth_hour": session_depth_hour,
+    "revenue_hour": revenue(hour),
+    "revenue_day": revenue(day),
     "conversion_path_hour": conversion_path_hour,
     "visitor_cohort": visitor_cohort,
 }

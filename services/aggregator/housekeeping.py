@@ -1,4 +1,4 @@
-"""What rides along with every run: day partitions ahead, the ledger by the minute, the end of what is past its time."""
+"""What rides along with every run: day partitions ahead, the pipeline's books, the end of what is past its time."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -47,7 +47,7 @@ def keep(connection: Connection, settings: AggregatorSettings, log: Logger) -> C
     now = datetime.now(UTC)
     created = _create_partitions(connection, now.date(), settings.event_partitions_ahead_days)
     dropped = _drop_partitions(connection, now.date(), settings.event_retention_days, log)
-    connection.execute("SELECT sum_up_ledger()")
+    connection.execute("SELECT sum_up_ledger(), note_database_size()")
     expired = _expire(connection, settings, now)
     for (relation,) in connection.execute(_UNANALYZED).fetchall():
         connection.execute("SELECT analyze_relation(%s::regclass)", [relation])
@@ -100,6 +100,7 @@ def _expire(connection: Connection, settings: AggregatorSettings, now: datetime)
     ledger_days = settings.event_retention_days + 2 if settings.event_retention_days else 0
     delete("DELETE FROM ingest_batch WHERE committed_at < %s AND rolled_up", ledger_days)
     delete("DELETE FROM ingest_minute WHERE minute < %s", ledger_days)
+    delete("DELETE FROM database_size_hour WHERE hour < %s", ledger_days)
     delete("DELETE FROM dead_letter WHERE replayed_at < %s", settings.dead_letter_retention_days)
     delete("DELETE FROM aggregator_run WHERE started_at < %s", settings.aggregator_run_retention_days)
     delete("DELETE FROM verification WHERE verified_at < %s", settings.aggregator_run_retention_days)

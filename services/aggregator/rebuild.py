@@ -1,11 +1,12 @@
-"""Rebuild: every rollup anew from raw events, while consumers, aggregator and dashboards go on.
+"""Rebuild: every rollup, or some, anew from raw events, while consumers, aggregator and dashboards go on.
 
 A shadow is filled beside the real rollups, pass by pass; only the last of it, and the swap, keep other passes waiting.
 The swap is one transaction that writes what differs: a dashboard sees all of it or nothing, and waits for neither.
 Rows whose raw events are past their retention stay as they are.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import LiteralString
 
 from services.aggregator.horizon import raw_events_since
 from services.aggregator.settings import AggregatorSettings
@@ -22,10 +23,13 @@ from services.common.postgres import (
 )
 
 Progress = Callable[[int, int], None]
+_FILLED: LiteralString = "INSERT INTO rollup_filled (rollup) VALUES (%s) ON CONFLICT DO NOTHING"
 
 
-def rebuild(settings: AggregatorSettings, progress: Progress) -> dict[str, int]:
+def rebuild(settings: AggregatorSettings, progress: Progress, only: Collection[str] | None = None) -> dict[str, int]:
     """Returns the rows that had to change, by rollup; `progress` is told events done and events in all.
+
+    With `only`, the other rollups are counted, too, as some build on others, but not written.
 
     Raises:
         UserError: PostgreSQL can't be reached, or another rebuild is running.
@@ -37,7 +41,7 @@ def rebuild(settings: AggregatorSettings, progress: Progress) -> dict[str, int]:
         _fill(connection, shadow, settings.aggregator_pass_events, progress)
         connection.execute("SELECT pg_advisory_lock(%s)", [AGGREGATE_LOCK])  # no pass from here to the swap
         _empty_tail(settings)
-        return _swap(connection, shadow, settings.aggregator_pass_events)
+        return _swap(connection, shadow, settings.aggregator_pass_events, only)
 
 
 def _fill(connection: Connection, shadow: Shadow, max_events: int, progress: Progress) -> None:
@@ -65,9 +69,14 @@ def _empty_tail(settings: AggregatorSettings) -> None:
                 batches = tail.roll_up(settings.aggregator_pass_events).batches
 
 
-def _swap(connection: Connection, shadow: Shadow, max_events: int) -> dict[str, int]:
+def _swap(connection: Connection, shadow: Shadow, max_events: int, only: Collection[str] | None) -> dict[str, int]:
     with snapshot(connection):
         shadow.follow(pending=False)
         for _ in shadow.passes(max_events):
             pass
-        return {rollup.name: shadow.apply(rollup) for rollup in shadow.rollups}
+        changed = {
+            rollup.name: shadow.apply(rollup) for rollup in shadow.rollups if only is None or rollup.name in only
+        }
+        for name in changed:
+            connection.execute(_FILLED, [name])
+    return changed

@@ -68,7 +68,12 @@ def _recount(connection: Connection, settings: AggregatorSettings, days: int | N
     shadow.follow(pending=True)
     for _ in shadow.passes(settings.aggregator_pass_events):
         pass
-    rollups = [shadow.compare(rollup, rollup_since(connection, rollup.name, since)) for rollup in shadow.rollups]
+    filled = {name for (name,) in connection.execute("SELECT rollup FROM clickstream.rollup_filled")}
+    rollups = [
+        shadow.compare(rollup, rollup_since(connection, rollup.name, since))
+        for rollup in shadow.rollups
+        if rollup.name in filled
+    ]
     return [*rollups, *_books(connection, since, raw_since)]
 
 

@@ -1,7 +1,7 @@
 """What a rollup is, read from the catalogue: a table of schema `clickstream` with a view `<table>_pending` beside it.
 
 The view computes what the batches not yet rolled up add to the table. From the two follow, here and nowhere else,
-the aggregator's upsert and the live view `reporting.<table>` (rollup and tail together) that dashboards read.
+the aggregator's upsert and the text of the live view (rollup and tail together) that dashboards read.
 
 A value column merges by summing unless its comment says otherwise: `merge: least`, `merge: greatest`, `merge: or`,
 `merge: first by (a, b)` or `merge: last by (a, b)`, with the ordering columns named. A table without value columns is
@@ -193,15 +193,3 @@ def _upstream(reads: Mapping[str, list[str]], names: list[str]) -> set[str]:
             found.add(name)
             names.extend(reads[name])
     return found
-
-
-def create_live_views(connection: psycopg.Connection[Any]) -> None:
-    """(Re)create `<rollup>_merged` and `reporting.<rollup>` for every rollup, in the caller's transaction."""
-    for rollup in rollups(connection):
-        if rollup.merges and not rollup.additive:
-            _execute(connection, f"CREATE OR REPLACE VIEW {rollup.name}_merged AS {rollup.merged_view()}")
-        _execute(connection, f"CREATE OR REPLACE VIEW reporting.{rollup.name} AS {rollup.live_view()}")
-
-
-def _execute(connection: psycopg.Connection[Any], statement: str) -> None:
-    connection.execute(statement.encode())  # generated from the catalogue's names alone

@@ -1,4 +1,4 @@
-"""`python -m services.migrate`: bring schema, roles and topic to what this version needs, or wait until they are."""
+"""`python -m services.migrate`: bring schema, roles, topic and rollups to what this version needs, or wait for it."""
 
 import threading
 import time
@@ -9,11 +9,12 @@ import psycopg
 import typer
 from confluent_kafka import KafkaException
 
+from services.aggregator.settings import AggregatorSettings
 from services.common import backoff, log, shutdown
 from services.common.errors import UserError, end_with_one_line
 from services.common.postgres import Connection, connect, describe, is_misconfigured
 from services.common.settings import PostgresSettings, load
-from services.migrate import roles, schema, topic
+from services.migrate import history, roles, schema, topic
 from services.migrate.settings import MigrateSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -25,7 +26,7 @@ def migrate(
         bool, typer.Option("--wait", help="Only wait until the schema is what this version needs.")
     ] = False,
 ) -> None:
-    """Apply what the database lacks, create roles and topic; safe to repeat, and to run twice at once."""
+    """Apply what the database lacks, create roles and topic, fill new rollups; safe to repeat, and to run twice."""
     settings: MigrateSettings = load(MigrateSettings)
     logger = log.configure(settings, "migrate")
     stop = shutdown.on_signal()
@@ -39,6 +40,7 @@ def migrate(
         return
     retry(lambda: _migrate_schema(settings, logger))
     retry(lambda: topic.create(settings, logger))
+    history.fill(load(AggregatorSettings), logger, stop)
 
 
 def _migrate_schema(settings: MigrateSettings, logger: log.Logger) -> None:

@@ -1,4 +1,7 @@
-"""Numbered SQL files, applied once each, in order, under an advisory lock, with their checksums recorded."""
+"""Numbered SQL files, applied once each, in order, under an advisory lock, with their checksums recorded.
+
+All that a database lacks is applied in one transaction: nobody ever meets a version in between.
+"""
 
 import hashlib
 import re
@@ -8,8 +11,8 @@ from typing import LiteralString
 
 import psycopg
 
-from services.common import rollups
 from services.common.errors import UserError
+from services.common.live_views import create_between_functions, create_live_views
 from services.common.postgres import MIGRATE_LOCK, Connection
 
 FOLDER = Path(__file__).with_name("sql")
@@ -65,12 +68,13 @@ def apply(connection: Connection, migrations: list[Migration]) -> list[str]:
     """
     connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATE_LOCK])
     try:
-        connection.execute(_BOOTSTRAP)
-        pending = _pending(connection, migrations)
-        for migration in pending:
-            _apply_one(connection, migration)
         with connection.transaction():
-            rollups.create_live_views(connection)
+            connection.execute(_BOOTSTRAP)
+            pending = _pending(connection, migrations)
+            for migration in pending:
+                _apply_one(connection, migration)
+            create_live_views(connection)
+            create_between_functions(connection)
             connection.execute(_GRANTS.read_bytes())
         return [migration.name for migration in pending]
     finally:
@@ -107,14 +111,13 @@ def _pending(connection: Connection, migrations: list[Migration]) -> list[Migrat
 
 
 def _apply_one(connection: Connection, migration: Migration) -> None:
-    """One file in one transaction, with its record."""
+    """One file, with its record and the views that the next may read."""
     try:
-        with connection.transaction():
-            connection.execute(migration.sql.encode())
-            connection.execute(
-                "INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)", [migration.name, migration.checksum]
-            )
-            rollups.create_live_views(connection)
+        connection.execute(migration.sql.encode())
+        connection.execute(
+            "INSERT INTO schema_migration (name, checksum) VALUES (%s, %s)", [migration.name, migration.checksum]
+        )
+        create_live_views(connection)
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(f"migration {migration.name}: {error}; run it as the owner of the database") from None
     except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError) as error:

@@ -120,7 +120,7 @@ def test_a_changed_or_unknown_migration_is_refused_in_one_line(pipeline: Pipelin
         "INSERT INTO made VALUES (1)",
     ],
 )
-def test_a_failing_migration_leaves_nothing_half_applied(database: Database, failing: str) -> None:
+def test_a_failing_migration_leaves_nothing_applied_not_even_those_before_it(database: Database, failing: str) -> None:
     good = Migration("0001_create_made.sql", "CREATE TABLE made (n integer PRIMARY KEY); INSERT INTO made VALUES (1)")
     bad = Migration("0002_fail.sql", f"CREATE TABLE half (n integer); {failing}")
     never = Migration("0003_create_never.sql", "CREATE TABLE never (n integer)")
@@ -130,8 +130,8 @@ def test_a_failing_migration_leaves_nothing_half_applied(database: Database, fai
         tables = connection.execute(
             "SELECT relname FROM pg_class WHERE relname IN ('made', 'half', 'never')"
         ).fetchall()
-        assert tables == [("made",)]
-        assert schema.missing(connection, [good, bad, never]) == [bad.name, never.name]
+        assert tables == []
+        assert schema.missing(connection, [good, bad, never]) == [good.name, bad.name, never.name]
         assert scalar(connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 

@@ -1,0 +1,75 @@
+"""What dashboards read, made from the catalogue: `reporting.<rollup>`, and `reporting.<name>_between(since, until)`.
+
+The function stands wherever a rollup `<name>_hour` has a `<name>_day` of the same columns beside it.
+"""
+
+from typing import Any, LiteralString
+
+import psycopg
+
+from services.common.rollups import Rollup, rollups
+
+_COLUMN_TYPES: LiteralString = """
+SELECT attname, format_type(atttypid, atttypmod)
+FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+"""
+# Over more than a week, whole days come from the daily rollup, and only the hours at both ends from the hourly one.
+# PostgreSQL inlines it, so a query's own filters reach the tables.
+_BETWEEN = """
+CREATE OR REPLACE FUNCTION reporting.{name}_between(since timestamptz, until timestamptz)
+RETURNS TABLE ("time" timestamptz, {typed_columns})
+LANGUAGE sql STABLE
+AS $body$
+SELECT hour, {columns}
+FROM reporting.{name}_hour
+WHERE until - since <= interval '7 days' AND hour >= date_bin('1 hour', since, 'epoch') AND hour <= until
+UNION ALL
+SELECT day::timestamp AT TIME ZONE 'UTC', {columns}
+FROM reporting.{name}_day
+WHERE until - since > interval '7 days'
+    AND day > (since AT TIME ZONE 'UTC')::date AND day < (until AT TIME ZONE 'UTC')::date
+UNION ALL
+SELECT date_bin('1 day', hour, 'epoch'), {columns}
+FROM reporting.{name}_hour
+WHERE until - since > interval '7 days'
+    AND (
+        (hour >= date_bin('1 hour', since, 'epoch') AND hour < date_bin('1 day', since, 'epoch') + interval '1 day')
+        OR (hour >= date_bin('1 day', until, 'epoch') AND hour <= until)
+    )
+$body$
+"""
+
+
+def create_live_views(connection: psycopg.Connection[Any]) -> None:
+    """(Re)create `<rollup>_merged` and `reporting.<rollup>` for every rollup, in the caller's transaction."""
+    for rollup in rollups(connection):
+        if rollup.merges and not rollup.additive:
+            _execute(connection, f"CREATE OR REPLACE VIEW {rollup.name}_merged AS {rollup.merged_view()}")
+        _execute(connection, f"CREATE OR REPLACE VIEW reporting.{rollup.name} AS {rollup.live_view()}")
+
+
+def create_between_functions(connection: psycopg.Connection[Any]) -> None:
+    """(Re)create `reporting.<name>_between` for every pair of rollups, in the caller's transaction."""
+    found = {rollup.name: rollup for rollup in rollups(connection)}
+    for hourly in found.values():
+        name = hourly.name.removesuffix("_hour")
+        if f"{name}_day" in found and hourly.columns[1:] == found[f"{name}_day"].columns[1:]:
+            _create_between(connection, name, hourly)
+
+
+def _create_between(connection: psycopg.Connection[Any], name: str, hourly: Rollup) -> None:
+    types = dict(connection.execute(_COLUMN_TYPES, [hourly.name]).fetchall())
+    columns = hourly.columns[1:]
+    typed_columns = ", ".join(f"{column} {types[column]}" for column in columns)
+    statement = _BETWEEN.format(name=name, columns=", ".join(columns), typed_columns=typed_columns)
+    try:
+        with connection.transaction():
+            _execute(connection, statement)
+    except psycopg.errors.InvalidFunctionDefinition:  # it returned other columns before
+        _execute(connection, f"DROP FUNCTION reporting.{name}_between")
+        _execute(connection, statement)
+
+
+def _execute(connection: psycopg.Connection[Any], statement: str) -> None:
+    connection.execute(statement.encode())  # generated from the catalogue's names alone
