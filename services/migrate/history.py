@@ -11,27 +11,25 @@ from services.aggregator.rebuild import rebuild
 from services.aggregator.settings import AggregatorSettings
 from services.common.errors import UserError
 from services.common.log import Logger
-from services.common.postgres import MIGRATE_LOCK, Connection, connect_or_fail
+from services.common.postgres import MIGRATE_LOCK, REBUILD_LOCK, Connection, connect_or_fail
 from services.common.rollups import rollups
 
 _LOG_SECONDS = 5.0
-_NO_HISTORY: LiteralString = "SELECT NOT EXISTS (SELECT FROM ingest_batch)"
-_FILLED: LiteralString = "INSERT INTO rollup_filled (rollup) SELECT unnest(%s::text[]) ON CONFLICT DO NOTHING"
+# One that runs is waited for, also the one of a migration that was stopped a moment ago: it may do the work.
+_AFTER_A_REBUILD: LiteralString = "SELECT pg_advisory_lock(%s), pg_advisory_unlock(%s)"
 
 
 def fill(settings: AggregatorSettings, log: Logger, stop: threading.Event) -> None:
     """Fill what lacks its history; a second migration that does the same waits, and finds it done.
 
     Raises:
-        UserError: PostgreSQL can't be reached, a rebuild is running, or `stop` was set.
+        UserError: PostgreSQL can't be reached, or `stop` was set.
     """
     with connect_or_fail(settings, "clickstream-migrate", autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATE_LOCK])
+        connection.execute(_AFTER_A_REBUILD, [REBUILD_LOCK, REBUILD_LOCK])
         lacking = unfilled(connection)
         if not lacking:
-            return
-        if connection.execute(_NO_HISTORY).fetchone() == (True,):
-            connection.execute(_FILLED, [lacking])
             return
         log.info("filling rollups from raw events", rollups=lacking)
         changed = rebuild(settings, _Progress(log, stop), only=lacking)

@@ -14,6 +14,7 @@ import psycopg
 from services.common.errors import UserError
 from services.common.live_views import create_between_functions, create_live_views
 from services.common.postgres import MIGRATE_LOCK, Connection
+from services.common.rollups import rollups
 
 FOLDER = Path(__file__).with_name("sql")
 _GRANTS = Path(__file__).with_name("grants.sql")
@@ -26,6 +27,12 @@ CREATE TABLE IF NOT EXISTS clickstream.schema_migration (
     checksum   text        NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 );
+"""
+# Where nothing was ever stored, no rollup lacks its history.
+_FILLED: LiteralString = """
+INSERT INTO rollup_filled (rollup)
+SELECT unnest(%s::text[]) WHERE NOT EXISTS (SELECT FROM ingest_batch)
+ON CONFLICT DO NOTHING
 """
 
 
@@ -75,6 +82,7 @@ def apply(connection: Connection, migrations: list[Migration]) -> list[str]:
                 _apply_one(connection, migration)
             create_live_views(connection)
             create_between_functions(connection)
+            connection.execute(_FILLED, [[rollup.name for rollup in rollups(connection)]])
             connection.execute(_GRANTS.read_bytes())
         return [migration.name for migration in pending]
     finally:

@@ -73,7 +73,7 @@ def test_live_views_equal_a_recount_after_every_step_of_a_random_history(migrate
 
 
 def test_verify_finds_nothing_on_a_true_history_and_everything_that_was_tampered_with(migrated: Database) -> None:
-    settings = _history(migrated, seed=4)
+    settings = stored_history(migrated, seed=4)
     assert {drift.rollup: drift.drift_rows for drift in verify(settings, days=None) if drift.drift_rows} == {}
     with session(migrated) as owner:
         owner.execute("UPDATE page_hour SET views = views + 1 WHERE page_path = '/cart'")
@@ -85,7 +85,7 @@ def test_verify_finds_nothing_on_a_true_history_and_everything_that_was_tampered
 
 
 def test_rebuild_restores_every_rollup_from_raw_events_while_a_tail_is_pending(migrated: Database) -> None:
-    settings = _history(migrated, seed=5)
+    settings = stored_history(migrated, seed=5)
     with session(migrated) as owner:
         for table in ("traffic_minute", "session", "session_hour", "visitor_day", "visitor_count", "path_hour"):
             owner.execute(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} LIMIT 7)")
@@ -100,7 +100,7 @@ def test_rebuild_restores_every_rollup_from_raw_events_while_a_tail_is_pending(m
 
 
 def test_days_past_their_retention_keep_their_rollups_when_the_rest_is_rebuilt(migrated: Database) -> None:
-    settings = _history(migrated, seed=6, rounds_pending=0)
+    settings = stored_history(migrated, seed=6, rounds_pending=0)
     with session(migrated) as owner:
         old = "SELECT hour, page_path, sum(views) FROM reporting.page_hour WHERE hour < '2026-08-31' GROUP BY 1, 2"
         before = sorted(owner.execute(old.encode()).fetchall())
@@ -116,14 +116,14 @@ def test_days_past_their_retention_keep_their_rollups_when_the_rest_is_rebuilt(m
 
 
 def test_a_window_is_verified_without_recounting_what_lies_before_it(migrated: Database) -> None:
-    settings = _history(migrated, seed=7, start=datetime.now(UTC).replace(hour=0, minute=0) - timedelta(days=3))
+    settings = stored_history(migrated, seed=7, start=datetime.now(UTC).replace(hour=0, minute=0) - timedelta(days=3))
     drifts = verify(settings, days=2)
     assert {drift.rollup: drift.drift_rows for drift in drifts if drift.drift_rows} == {}
     # A cohort is compared if its week began within the window, which is not so on every day of the week.
     assert all(drift.rows > 0 for drift in drifts if drift.rollup != "visitor_cohort")
 
 
-def _history(
+def stored_history(
     database: Database, seed: int, start: datetime | None = None, rounds_pending: int = 1
 ) -> AggregatorSettings:
     """Six rounds of batches, rolled up by small passes; the last rounds stay pending."""
