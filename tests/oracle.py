@@ -294,7 +294,7 @@ def revenue(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
     )
 
 
-def _way_to_purchase(members: list[Event]) -> tuple[str, int, int]:
+def way_to_purchase(members: list[Event]) -> tuple[str, int, int]:
     """The sections of the pages before the first purchase, how many pages, and how long it took."""
     ordered = sorted(members, key=lambda e: (moment(e), e["event_id"]))
     end = next(i for i, e in enumerate(ordered) if is_type(e, "purchase"))
@@ -313,7 +313,7 @@ def conversion_path_hour(events: list[Event]) -> Rows:
     found: dict[tuple[Any, ...], tuple[int, ...]] = {}
     for session_id, s in sessions(events).items():
         if s["converted"]:
-            steps, page_views, time_ms = _way_to_purchase(members[session_id])
+            steps, page_views, time_ms = way_to_purchase(members[session_id])
             key = hour(s["started_at"]), s["device_type"], s["source"], steps
             found[key] = tuple(map(sum, zip(found.get(key, (0, 0, 0)), (1, page_views, time_ms), strict=True)))
     return found
@@ -352,6 +352,7 @@ ROLLUPS: dict[str, Callable[[list[Event]], Rows]] = {
     "source_day": source_metrics(day),
     "path_hour": path(hour),
     "path_day": path(day),
+    "path_week": path(lambda time: week(day(time))),
     "page_time_hour": page_time(hour),
     "page_time_day": page_time(day),
     "page_visit_hour": page_visit(hour),

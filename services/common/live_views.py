@@ -1,6 +1,7 @@
 """What dashboards read, made from the catalogue: `reporting.<rollup>`, and `reporting.<name>_between(since, until)`.
 
-The function stands wherever a rollup `<name>_hour` has a `<name>_day` of the same columns beside it.
+The function stands wherever a rollup `<name>_hour` has a `<name>_day` of the same columns beside it. With a
+`<name>_week`, too, its `time` is good for nothing but the choice of rows: such a rollup is not drawn over time.
 """
 
 from typing import Any, LiteralString
@@ -28,8 +29,8 @@ UNION ALL
 SELECT day::timestamp AT TIME ZONE 'UTC', {columns}
 FROM reporting.{name}_day
 WHERE until - since > interval '7 days'
-    AND day > (since AT TIME ZONE 'UTC')::date AND day < (until AT TIME ZONE 'UTC')::date
-UNION ALL
+    AND day > (since AT TIME ZONE 'UTC')::date AND day < (until AT TIME ZONE 'UTC')::date{but_whole_weeks}
+UNION ALL{whole_weeks}
 SELECT date_bin('1 day', hour, 'epoch'), {columns}
 FROM reporting.{name}_hour
 WHERE until - since > interval '7 days'
@@ -39,6 +40,19 @@ WHERE until - since > interval '7 days'
     )
 $body$
 """
+# Whole weeks: from the first Monday after the day of `since` to the last one up to the day of `until`.
+_BUT_WHOLE_WEEKS = """
+    AND NOT (
+        day >= date_trunc('week', (since AT TIME ZONE 'UTC')::date + interval '7 days')::date
+        AND day < date_trunc('week', until AT TIME ZONE 'UTC')::date
+    )"""
+_WHOLE_WEEKS = """
+SELECT week::timestamp AT TIME ZONE 'UTC', {columns}
+FROM reporting.{name}_week
+WHERE until - since > interval '7 days'
+    AND week >= date_trunc('week', (since AT TIME ZONE 'UTC')::date + interval '7 days')::date
+    AND week < date_trunc('week', until AT TIME ZONE 'UTC')::date
+UNION ALL"""
 
 
 def create_live_views(connection: psycopg.Connection[Any]) -> None:
@@ -55,14 +69,20 @@ def create_between_functions(connection: psycopg.Connection[Any]) -> None:
     for hourly in found.values():
         name = hourly.name.removesuffix("_hour")
         if f"{name}_day" in found and hourly.columns[1:] == found[f"{name}_day"].columns[1:]:
-            _create_between(connection, name, hourly)
+            _create_between(connection, name, hourly, weeks=f"{name}_week" in found)
 
 
-def _create_between(connection: psycopg.Connection[Any], name: str, hourly: Rollup) -> None:
+def _create_between(connection: psycopg.Connection[Any], name: str, hourly: Rollup, *, weeks: bool) -> None:
     types = dict(connection.execute(_COLUMN_TYPES, [hourly.name]).fetchall())
-    columns = hourly.columns[1:]
-    typed_columns = ", ".join(f"{column} {types[column]}" for column in columns)
-    statement = _BETWEEN.format(name=name, columns=", ".join(columns), typed_columns=typed_columns)
+    columns = ", ".join(hourly.columns[1:])
+    typed_columns = ", ".join(f"{column} {types[column]}" for column in hourly.columns[1:])
+    statement = _BETWEEN.format(
+        name=name,
+        columns=columns,
+        typed_columns=typed_columns,
+        but_whole_weeks=_BUT_WHOLE_WEEKS if weeks else "",
+        whole_weeks=_WHOLE_WEEKS.format(name=name, columns=columns) if weeks else "",
+    )
     try:
         with connection.transaction():
             _execute(connection, statement)

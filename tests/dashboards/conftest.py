@@ -36,7 +36,7 @@ from tests.integration.pipeline import migrate, settings_of
 TOPIC = "clickstream.events.v1"
 PARTITIONS = 3
 CAPACITY_BYTES = 1_000_000_000
-_TABLES = ("ingest_batch", "dead_letter", "verification", "aggregator_run", "event_partition")
+_TABLES = ("ingest_batch", "dead_letter", "verification", "aggregator_run", "event_partition", "database_size_hour")
 
 
 @dataclass(frozen=True)

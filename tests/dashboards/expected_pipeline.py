@@ -121,6 +121,12 @@ def partitions(facts: Facts) -> Rows:
     return [(str(p["day"]), p["estimated_events"], p["size_bytes"]) for p in rows[:14]]
 
 
+def sizes(facts: Facts) -> Rows:
+    """By the hour."""
+    rows = sorted(facts.tables["database_size_hour"], key=lambda row: row["hour"])
+    return [(row["hour"], row["size_bytes"]) for row in rows if facts.touched(row["hour"])]
+
+
 ANSWERS: dict[str, Callable[[Facts], Rows]] = {
     "Pipeline: Unaccounted": lambda _: [(0,)],
     "Pipeline: Lag": lambda f: [(sum(p["high_watermark"] - p["next_offset"] for p in f.tables["sent"]),)],
@@ -146,5 +152,6 @@ ANSWERS: dict[str, Callable[[Facts], Rows]] = {
         ((max(p["day"] for p in f.tables["event_partition"]) - utc_day(f.until)).days,)
     ],
     "Pipeline: Database use": lambda f: [(f.tables["database"][0]["size_bytes"] / 1e9,)],
+    "Pipeline: Database size over time": sizes,
     "Pipeline: Partitions of raw events": partitions,
 }

@@ -28,19 +28,26 @@ def durations(facts: Facts) -> Rows:
 
 def depths(facts: Facts) -> Rows:
     """A histogram."""
-    found = Counter(min(s["page_views"], 30) for s in facts.started)
-    return [(str(pages), n) for pages, n in sorted(found.items())]
+    names = ("0-1", "2", "3-5", "6-10", "11-20", "> 20")
+    found = Counter(sum(s["page_views"] >= bound for bound in (2, 3, 6, 11, 21)) for s in facts.sessions)
+    return [(name, found[i]) for i, name in enumerate(names)]
 
 
 def conversion_paths(facts: Facts) -> Rows:
     """Of sessions that bought."""
-    bought = [s for s in facts.sourced if s["converted"]]
-    found = groups(bought, lambda s: (s["source"], s["entry_page"], s["exit_page"]))
+    bought = [s for s in facts.sourced if s["converted"] and facts.chosen("device", s["device_type"])]
+    members = groups(facts.events, lambda e: e["session_id"])
+    found = groups((oracle.way_to_purchase(members[str(s["session_id"])]) for s in bought), lambda way: way[0])
     rows = [
-        (*key, len(ss), total(ss, "page_views") / len(ss), sum(map(duration_ms, ss)) / 1000 / len(ss))
-        for key, ss in found.items()
+        (
+            steps or "(no page view)",
+            len(ways),
+            sum(w[1] for w in ways) / len(ways),
+            sum(w[2] for w in ways) / 1000 / len(ways),
+        )
+        for steps, ways in found.items()
     ]
-    return top(rows, 3, 50, then=lambda row: row[:3])
+    return top(rows, 1, 50, then=lambda row: row[0])
 
 
 def retention(facts: Facts) -> Rows:

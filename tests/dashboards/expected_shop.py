@@ -83,7 +83,12 @@ def _of_products(facts: Facts) -> list[Event]:
 
 
 def _bought(facts: Facts) -> list[Event]:
-    return [e for e in _of_products(facts) if is_type(e, "purchase") and e.get("currency")]
+    bought = [e for e in facts.within if is_type(e, "purchase") and e.get("currency")]
+    return [
+        e
+        for e in bought
+        if facts.chosen("device", e["device_type"]) and facts.chosen("country", e.get("country") or "")
+    ]
 
 
 def _revenue(events: list[Event]) -> float:
