@@ -16,7 +16,7 @@ _QUICK = {"CONSUMER_SESSION_TIMEOUT_SECONDS": str(SESSION_TIMEOUT_SECONDS)}
 def test_one_consumer_becomes_four_and_one_again_under_load(pipeline: Pipeline) -> None:
     pipeline.consumer("one", **_QUICK)
     producer = pipeline.start(
-        "producer", "producer", "simulate", "--events", "15000", "--rate", "1500", "--duplicates", "0.05"
+        "producer", "producer", "simulate", "--events", "-1", "--rate", "1500", "--duplicates", "0.05"
     )
     wait_until(lambda: batches_of(pipeline, "one") > 1, "the first to store")
     others = [pipeline.consumer(name, **_QUICK) for name in ("two", "three", "four")]
@@ -28,6 +28,7 @@ def test_one_consumer_becomes_four_and_one_again_under_load(pipeline: Pipeline) 
     for other in others:
         pipeline.succeed(other, 10)
     assert producer.running
+    producer.ask_to_stop()
     pipeline.succeed(producer)
     pipeline.wait_until_stored(30)
     assert_exactly_once(pipeline)
