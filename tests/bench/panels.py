@@ -9,44 +9,26 @@ All; the median of five runs counts, in time on a core.
 
 import statistics
 import sys
-import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import SecretStr
-
-from local.embedded import postgres_alone
 from services.common.postgres import Connection, connect
-from services.common.settings import PostgresSettings
-from services.migrate import roles, schema
-from services.migrate.settings import MigrateSettings
+from tests.bench.database import as_reader, empty_database
 from tests.bench.history import TAIL_EVENTS, fill
 from tests.dashboards.document import FILE, render
 from tests.dashboards.files import queries
 from tests.dashboards.macros import expand, last
 
 DAYS = 30
-_PASSWORD = SecretStr("reader-of-bench")
 
 
 def main(events: int, *, write: bool) -> None:
     """Fill, measure, print."""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o711)
-        with postgres_alone(Path(name), {"fsync": "off"}) as server:
-            owner = PostgresSettings(
-                postgres_host=server.host,
-                postgres_port=server.port,
-                postgres_database="postgres",
-                postgres_user=server.user,
-                postgres_password=SecretStr(server.password),
-            )
-            _migrate(owner)
-            fill(owner, events, DAYS, lambda done: print(f"\r{done:,} events", end="", file=sys.stderr))
-            reader = owner.model_copy(update={"postgres_user": "grafana_reader", "postgres_password": _PASSWORD})
-            with connect(reader, "bench", autocommit=True) as connection:
-                connection.execute("SET search_path = reporting")
-                found = measure(connection)
+    with empty_database() as owner:
+        fill(owner, events, DAYS, lambda done: print(f"\r{done:,} events", end="", file=sys.stderr))
+        with connect(as_reader(owner), "bench", autocommit=True) as connection:
+            connection.execute("SET search_path = reporting")
+            found = measure(connection)
     for key, milliseconds in sorted(found.items(), key=lambda item: -item[1]):
         print(f"{milliseconds:8.1f} ms  {key}")
     if write:
@@ -83,15 +65,6 @@ def _milliseconds(connection: Connection, sql: bytes) -> float:
 
 def _busy_ns(pid: int) -> int:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
-
-
-def _migrate(owner: PostgresSettings) -> None:
-    settings = MigrateSettings(
-        **owner.model_dump(), kafka_bootstrap_servers="unused:9092", grafana_reader_password=_PASSWORD
-    )
-    with connect(owner, "bench", autocommit=True) as connection:
-        roles.create(connection, settings)
-        schema.apply(connection, schema.read())
 
 
 if __name__ == "__main__":

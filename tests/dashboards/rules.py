@@ -22,6 +22,7 @@ class Rule:
     name: str
     raw: dict[str, Any]
     sql: str
+    threshold: float
     fires: Callable[[float], bool]
 
     def values(self, connection: Connection, at: datetime) -> dict[tuple[str, ...], float]:
@@ -52,4 +53,4 @@ def _rule(raw: dict[str, Any]) -> Rule:
     query, threshold = raw["data"]
     [condition] = threshold["model"]["conditions"]
     test, [bound] = _TESTS[condition["evaluator"]["type"]], condition["evaluator"]["params"]
-    return Rule(raw["title"], raw, query["model"]["rawSql"], lambda value: test(value, bound))
+    return Rule(raw["title"], raw, query["model"]["rawSql"], bound, lambda value: test(value, bound))
