@@ -3,6 +3,7 @@
 Written for the lab's stand-in for Grafana: `TEST_GRAFANA="…/grafana-standin serve"`.
 """
 
+import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,6 +22,7 @@ from tests.dashboards.test_panels import same
 
 pytestmark = pytest.mark.skipif(not COMMAND, reason="TEST_GRAFANA names no Grafana server")
 __all__ = ["platform"]
+_LOG = logging.getLogger("alerts")  # shown by -o log_cli=true -o log_cli_level=INFO
 _NEW_BOOKS = run("TRUNCATE session, dead_letter, ingest_batch, ingest_minute")
 
 
@@ -70,17 +72,24 @@ def test_an_alert_reaches_the_webhook_and_is_taken_back(
     receiver = Receiver()
     try:
         with grafana(database, tmp_path, receiver.url) as server:
-            assert server.states()[name] == "inactive"
+            _expect(server, name, "inactive")
             provoke(platform)
             _reconnect(platform, server)
-            assert server.states()[name] == "firing"
+            _expect(server, name, "firing")
             assert (name, "firing") in receiver.told
             (cure or _healed)(platform)
             _reconnect(platform, server)
-            assert server.states()[name] == "inactive"
+            _expect(server, name, "inactive")
             assert (name, "resolved") in receiver.told
+            _LOG.info("%s: webhook told %s", name, [status for told, status in receiver.told if told == name])
     finally:
         receiver.close()
+
+
+def _expect(server: Server, name: str, state: str) -> None:
+    found = server.states()[name]
+    _LOG.info("%s: %s", name, found)
+    assert found == state
 
 
 def _healed(platform: Platform) -> None:
