@@ -141,12 +141,12 @@ class Namespace:
             raise ProgramError(f"{command[:2]} in {pod}: {why}: {errors[-4000:]}")
         return str(output)
 
-    def finish_job(self, name: str, seconds: float) -> str:
-        """Wait until a Job has succeeded, and remove it; returns its log."""
+    def finish_job(self, name: str, seconds: float, *, fails: bool = False) -> str:
+        """Wait until a Job has succeeded, or failed where it must, and remove it; returns its log."""
         wait_until(lambda: self._job_ended(name), f"job {name} to end", seconds, self.report)
         status = self.batch.read_namespaced_job_status(name, self.name).status
         log = self.logs({"job-name": name})
-        assert status.succeeded, f"job {name} failed:\n{log}"
+        assert bool(status.succeeded) is not fails, f"job {name} {'succeeded' if fails else 'failed'}:\n{log}"
         self.delete_job(name)
         return log
 

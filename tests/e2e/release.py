@@ -97,13 +97,17 @@ class Release:
         self.namespace.delete_job(name)
 
     def verify(self, name: str = "verify") -> str:
-        """The aggregator's own recount, as a Job; fails if anything differs."""
-        found = self.namespace.batch.read_namespaced_cron_job(self.object("aggregator"), self.namespace.name)
-        template = self.namespace.plain(found)["spec"]["jobTemplate"]["spec"]["template"]
-        self._start_job(name, template, ["verify", "--all"])
-        log = self.namespace.finish_job(name, VERIFY_SECONDS)
+        """The aggregator's own recount; fails if anything differs."""
+        log = self.aggregator(name, "verify", "--all")
         assert "0 differences" in log, log
         return log
+
+    def aggregator(self, name: str, *command: str, fails: bool = False) -> str:
+        """A command of the aggregator, as a Job; returns what it says. With `fails` it must fail."""
+        found = self.namespace.batch.read_namespaced_cron_job(self.object("aggregator"), self.namespace.name)
+        template = self.namespace.plain(found)["spec"]["jobTemplate"]["spec"]["template"]
+        self._start_job(name, template, [*command])
+        return self.namespace.finish_job(name, VERIFY_SECONDS, fails=fails)
 
     def assert_exact(self, name: str) -> int:
         """Every event once, every number as a recount says; returns how many there are. The producer stops first."""

@@ -1,6 +1,5 @@
 """A broker and a database that somebody else runs, as docs/managed-services.md sets them up: TLS, and few rights."""
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from tests.e2e import managed_kafka, managed_postgres
 from tests.e2e.certificates import Authority
 from tests.e2e.cluster import Manifest, Namespace, ProgramError
 from tests.e2e.database import Database
+from tests.e2e.grafana import Grafana
 from tests.e2e.helm import CHART
 from tests.e2e.pods import secret
 from tests.e2e.release import Release
@@ -72,10 +72,8 @@ def test_events_flow_exactly_once_through_services_of_others(release: Release, s
 
 def grafana_reads(release: Release, services: Managed) -> None:
     """Its data source answers, and the server lets nobody in without TLS."""
-    password = base64.b64decode(release.namespace.secret(f"{release.name}-grafana-admin")["admin-password"]).decode()
-    host = f"{release.name}-grafana.{release.namespace.name}"
-    asking = ["python", "-c", ASK_GRAFANA, host, password]
-    assert services.namespace.execute("tools", asking).strip() == "OK"
+    grafana = Grafana(release.namespace, release.name, services.namespace, "tools")
+    assert grafana.get("/api/datasources/uid/clickstream-postgres/health")["status"] == "OK"
 
 
 def the_server_is_held_to_its_name(release: Release) -> None:
@@ -86,14 +84,6 @@ def the_server_is_held_to_its_name(release: Release) -> None:
             release.namespace.execute(pod, ["python", "-c", CONNECT_OTHERWISE, variable])
 
 
-ASK_GRAFANA = """
-import base64, json, sys, urllib.request
-host, password = sys.argv[1:]
-url = f"http://{host}:3000/api/datasources/uid/clickstream-postgres/health"
-login = base64.b64encode(f"admin:{password}".encode()).decode()
-request = urllib.request.Request(url, headers={"Authorization": f"Basic {login}"})
-print(json.load(urllib.request.urlopen(request, timeout=30))["status"])
-"""
 CONNECT_OTHERWISE = """
 import socket, sys
 from services.common.postgres import connect
