@@ -75,3 +75,23 @@ capabilities:
 {{- define "grafana.dashboardConfigMap" -}}
 {{- printf "%s-dashboard-%s" (include "grafana.fullname" .context) (base .path | trimSuffix ".json" | lower | replace "_" "-") | trunc 63 | trimSuffix "-" -}}
 {{- end }}
+
+{{/* Where people reach Grafana: links in alerts lead there. */}}
+{{- define "grafana.rootUrl" -}}
+{{- if .Values.rootUrl -}}
+{{- .Values.rootUrl -}}
+{{- else if .Values.ingress.enabled -}}
+{{- printf "%s://%s/" (ternary "https" "http" (ne .Values.ingress.tlsSecret "")) .Values.ingress.host -}}
+{{- end -}}
+{{- end }}
+
+{{/* Notification policies; a contact point that nothing leads to would tell nobody anything. */}}
+{{- define "grafana.policies" -}}
+{{- if .Values.alerting.policies -}}
+{{- toYaml .Values.alerting.policies -}}
+{{- else -}}
+- orgId: 1
+  receiver: {{ (first .Values.alerting.contactPoints).name | quote }}
+  group_by: [grafana_folder, alertname]
+{{- end -}}
+{{- end }}
