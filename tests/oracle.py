@@ -79,18 +79,20 @@ def geography_hour(events: list[Event]) -> Rows:
 
 
 def page(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
-    """Events, views, clicks, scrolls, form submits by page."""
+    """Events, views, clicks, scrolls, form submits by page and device."""
     kinds = ("page_view", "click", "scroll", "form_submit")
     return lambda events: tally(
-        events, lambda e: (bucket(moment(e)), e["page_path"]), lambda e: (1, *(is_type(e, kind) for kind in kinds))
+        events,
+        lambda e: (bucket(moment(e)), e["page_path"], e["device_type"]),
+        lambda e: (1, *(is_type(e, kind) for kind in kinds)),
     )
 
 
 def element(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
-    """Clicks by page and element."""
+    """Clicks by page, element and device."""
     return lambda events: tally(
         (e for e in events if is_type(e, "click")),
-        lambda e: (bucket(moment(e)), e["page_path"], text(e, "element")),
+        lambda e: (bucket(moment(e)), e["page_path"], text(e, "element"), e["device_type"]),
         lambda _e: (1,),
     )
 
@@ -254,12 +256,12 @@ def path(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
 
 
 def page_time(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
-    """Page views that another followed, and the time in between, at most half an hour each."""
+    """Page views that another followed, and the time in between, at most half an hour each, by page and device."""
 
     def count(events: list[Event]) -> Rows:
         found: dict[tuple[Any, ...], tuple[int, int]] = {}
         for a, b in moves(events):
-            key = bucket(moment(a)), a["page_path"]
+            key = bucket(moment(a)), a["page_path"], a["device_type"]
             time_ms = min((moment(b) - moment(a)) // timedelta(milliseconds=1), 1_800_000)
             views, total_ms = found.get(key, (0, 0))
             found[key] = views + 1, total_ms + time_ms
@@ -269,7 +271,7 @@ def page_time(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows
 
 
 def page_visit(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
-    """Sessions that began, ended and bounced at a page, by their start."""
+    """Sessions that began, ended and bounced at a page, by their start and device."""
 
     def count(events: list[Event]) -> Rows:
         found: dict[tuple[Any, ...], tuple[int, ...]] = {}
@@ -278,7 +280,7 @@ def page_visit(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Row
                 (s["entry_page"], 1, 0, int(s["page_views"] <= 1)),
                 (s["exit_page"], 0, 1, 0),
             ):
-                key = bucket(s["started_at"]), page
+                key = bucket(s["started_at"]), page, s["device_type"]
                 found[key] = tuple(a + b for a, b in zip(found.get(key, (0, 0, 0)), one, strict=True))
         return dict(found)
 
@@ -306,7 +308,7 @@ def way_to_purchase(members: list[Event]) -> tuple[str, int, int]:
 
 
 def conversion_path_hour(events: list[Event]) -> Rows:
-    """Sessions that bought something, by start, device, source and the way to the first purchase."""
+    """Sessions that bought something, by start, device, source, the way to the first purchase, and country."""
     members: dict[UUID, list[Event]] = defaultdict(list)
     for event in events:
         members[UUID(event["session_id"])].append(event)
@@ -314,7 +316,7 @@ def conversion_path_hour(events: list[Event]) -> Rows:
     for session_id, s in sessions(events).items():
         if s["converted"]:
             steps, page_views, time_ms = way_to_purchase(members[session_id])
-            key = hour(s["started_at"]), s["device_type"], s["source"], steps
+            key = hour(s["started_at"]), s["device_type"], s["source"], steps, s["country"]
             found[key] = tuple(map(sum, zip(found.get(key, (0, 0, 0)), (1, page_views, time_ms), strict=True)))
     return found
 

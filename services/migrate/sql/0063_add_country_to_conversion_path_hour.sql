@@ -1,0 +1,78 @@
+-- The ways to the first purchase by the session's country, too. Sessions of days whose raw events are gone stay, as of
+-- no known country: the empty text.
+DROP VIEW conversion_path_hour_pending CASCADE;
+
+ALTER TABLE conversion_path_hour
+    ADD COLUMN country text NOT NULL DEFAULT '',
+    DROP CONSTRAINT conversion_path_hour_pkey,
+    ADD PRIMARY KEY (hour, device_type, source, steps, country);
+
+ALTER TABLE conversion_path_hour ALTER COLUMN country DROP DEFAULT;
+
+-- Each changed session with its first purchase and the pages before it, among the events that it had or will have.
+-- The range of ids lets the planner skip the partitions that can't hold the session; OFFSET 0 keeps it to a lookup.
+CREATE VIEW conversion_path_hour_pending AS
+WITH change AS (
+    SELECT n, session_id, started_at, device_type, source, country, min_event_id, max_event_id
+    FROM session_change
+    WHERE converted
+),
+visible AS (
+    SELECT c.n, c.session_id, e.event_id, e.event_time, e.event_type, page_section(e.page_path) AS section
+    FROM change AS c
+    CROSS JOIN LATERAL (
+        SELECT i.event_id, i.event_time, i.event_type, i.page_path, i.batch_id
+        FROM event AS i
+        WHERE i.session_id = c.session_id
+            AND i.event_id BETWEEN c.min_event_id AND c.max_event_id
+            AND i.event_type IN ('page_view', 'purchase')
+        OFFSET 0
+    ) AS e
+    WHERE e.batch_id NOT IN (SELECT d.batch_id FROM deferred_batch AS d)
+        AND (c.n = 1 OR e.batch_id NOT IN (SELECT p.batch_id FROM pending_batch AS p))
+),
+way AS (
+    SELECT
+        n,
+        session_id,
+        event_id,
+        event_time,
+        event_type,
+        section,
+        lag(section) OVER before AS previous_section,
+        count(*) FILTER (WHERE event_type = 'purchase') OVER before AS purchases
+    FROM visible
+    WINDOW before AS (PARTITION BY session_id, n ORDER BY event_time, event_id)
+),
+conversion AS (
+    SELECT
+        n,
+        session_id,
+        min(event_time) FILTER (WHERE event_type = 'purchase') AS purchased_at,
+        count(*) FILTER (WHERE event_type = 'page_view') AS page_views,
+        conversion_steps(
+            array_agg(section ORDER BY event_time, event_id)
+                FILTER (WHERE event_type = 'page_view' AND section IS DISTINCT FROM previous_section)
+        ) AS steps
+    FROM way
+    WHERE purchases = 0 OR (purchases = 1 AND event_type = 'purchase')
+    GROUP BY 1, 2
+    HAVING bool_or(event_type = 'purchase')
+)
+SELECT
+    date_bin('1 hour', c.started_at, 'epoch'::timestamptz) AS hour,
+    c.device_type,
+    c.source,
+    v.steps,
+    c.country,
+    sum(c.n)::bigint AS conversions,
+    sum(c.n * v.page_views)::bigint AS page_views,
+    sum(c.n * (extract(epoch FROM v.purchased_at - c.started_at) * 1000)::bigint)::bigint AS time_ms
+FROM change AS c
+JOIN conversion AS v USING (session_id, n)
+GROUP BY 1, 2, 3, 4, 5
+HAVING sum(c.n) <> 0
+    OR sum(c.n * v.page_views) <> 0
+    OR sum(c.n * (extract(epoch FROM v.purchased_at - c.started_at) * 1000)::bigint) <> 0;
+
+DELETE FROM rollup_filled WHERE rollup = 'conversion_path_hour';
