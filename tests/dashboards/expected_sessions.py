@@ -35,7 +35,7 @@ def depths(facts: Facts) -> Rows:
 
 def conversion_paths(facts: Facts) -> Rows:
     """Of sessions that bought."""
-    bought = [s for s in facts.sourced if s["converted"] and facts.chosen("device", s["device_type"])]
+    bought = [s for s in facts.sourced if s["converted"] and facts.of_choice(s)]
     members = groups(facts.events, lambda e: e["session_id"])
     found = groups((oracle.way_to_purchase(members[str(s["session_id"])]) for s in bought), lambda way: way[0])
     rows = [

@@ -19,20 +19,20 @@ def count(events: list[Event], kind: str) -> int:
 
 def popular(facts: Facts) -> Rows:
     """Views by page."""
-    views = Counter(e["page_path"] for e in facts.within if is_type(e, "page_view"))
+    views = Counter(e["page_path"] for e in facts.by_device if is_type(e, "page_view"))
     return top([(page, n, n / views.total()) for page, n in views.items()], 1, 100, then=lambda row: row[0])
 
 
 def clicked(facts: Facts) -> Rows:
     """Clicks by page."""
-    found = groups(facts.within, lambda e: e["page_path"])
+    found = groups(facts.by_device, lambda e: e["page_path"])
     rows = [(p, count(es, "click"), ratio(count(es, "click"), count(es, "page_view"))) for p, es in found.items()]
     return top([row for row in rows if row[1]], 1, 100, then=lambda row: row[0])
 
 
 def elements(facts: Facts) -> Rows:
     """Clicks by page and element."""
-    found = Counter((e["page_path"], text(e, "element") or "not named") for e in facts.within if is_type(e, "click"))
+    found = Counter((e["page_path"], text(e, "element") or "not named") for e in facts.by_device if is_type(e, "click"))
     return top([(*key, n) for key, n in found.items()], 2, 100, then=lambda row: row[:2])
 
 
@@ -47,20 +47,21 @@ def paths(facts: Facts) -> Rows:
 
 def entries(facts: Facts) -> Rows:
     """First pages."""
-    found = groups(facts.started, lambda s: s["entry_page"])
+    found = groups(facts.started_by_device, lambda s: s["entry_page"])
     rows = [(page, len(ss), ratio(sum(s["page_views"] <= 1 for s in ss), len(ss))) for page, ss in found.items()]
     return top(rows, 1, 100, then=lambda row: row[0])
 
 
 def exits(facts: Facts) -> Rows:
     """Last pages."""
-    found = Counter(s["exit_page"] for s in facts.started)
+    found = Counter(s["exit_page"] for s in facts.started_by_device)
     return top([(page, n, n / found.total()) for page, n in found.items()], 1, 100, then=lambda row: row[0])
 
 
 def page_time(facts: Facts) -> Rows:
     """Mean seconds."""
-    found = groups([m for m in oracle.moves(facts.events) if facts.touched(moment(m[0]))], lambda m: m[0]["page_path"])
+    timed = [(a, b) for a, b in oracle.moves(facts.events) if facts.touched(moment(a))]
+    found = groups((m for m in timed if facts.chosen("device", m[0]["device_type"])), lambda m: m[0]["page_path"])
     rows = [
         (page, sum(min((moment(b) - moment(a)).total_seconds(), 1800) for a, b in moves) / len(moves), len(moves))
         for page, moves in found.items()
@@ -71,9 +72,9 @@ def page_time(facts: Facts) -> Rows:
 def five_pages(facts: Facts) -> Rows:
     """Views over time."""
     best = {page for page, *_ in popular(facts)[:5]}
-    views = Counter((facts.point(moment(e)), e["page_path"]) for e in facts.within if is_type(e, "page_view"))
+    views = Counter((facts.point(moment(e)), e["page_path"]) for e in facts.by_device if is_type(e, "page_view"))
     # A page with another kind of event at that time has a row of no views.
-    seen = {(facts.point(moment(e)), e["page_path"]) for e in facts.within}
+    seen = {(facts.point(moment(e)), e["page_path"]) for e in facts.by_device}
     return [(at, page, views[at, page]) for at, page in sorted(seen) if page in best]
 
 

@@ -160,7 +160,7 @@ def places(facts: Facts) -> Rows:
 
 def week_clock(facts: Facts) -> Rows:
     """Page views, weekday by hour; null where there were none."""
-    views = [e for e in facts.within if oracle.is_type(e, "page_view") and facts.chosen("device", e["device_type"])]
+    views = [e for e in facts.by_device if oracle.is_type(e, "page_view")]
     found = groups(views, lambda e: moment(e).weekday())
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     return [

@@ -52,6 +52,11 @@ class Facts:
         """Events of the hours that the time range touches."""
         return [e for e in self.events if self.touched(moment(e))]
 
+    @cached_property
+    def by_device(self) -> list[Event]:
+        """Of them, those of the chosen devices."""
+        return [e for e in self.within if self.chosen("device", e["device_type"])]
+
     def exactly_within(self, *types: str) -> list[Event]:
         """Events of these types whose minute lies in the time range."""
         return [
@@ -79,6 +84,11 @@ class Facts:
     def sourced(self) -> list[Session]:
         """Of all that started, those of the chosen sources."""
         return [s for s in self.started if self.chosen("source", s["source"])]
+
+    @cached_property
+    def started_by_device(self) -> list[Session]:
+        """Of all that started, those of the chosen devices."""
+        return [s for s in self.started if self.chosen("device", s["device_type"])]
 
     def of_choice(self, s: Session) -> bool:
         """By device and country."""
