@@ -151,6 +151,7 @@ def _fill(database: Database) -> list[dict[str, Any]]:
                 if len(store_batches(owner)) == 17:  # the rest stays pending
                     _aggregate(database)
         _commit(store, waiting, logs, ahead=5)
+        owner.execute("VACUUM ANALYZE")  # else PostgreSQL does it at some point, and sizes and estimates jump
         return _sent(owner, logs)
 
 
