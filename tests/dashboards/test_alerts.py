@@ -262,6 +262,18 @@ def test_a_rule_is_complete(rule: Rule) -> None:
     assert all(a < b for a, b in pairwise(parts))
 
 
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_a_runbook_says_what_its_rule_says(rule: Rule) -> None:
+    runbooks = ROOT / "docs" / "runbooks"
+    text, index = (runbooks / f"{rule.name}.md").read_text(), (runbooks / "README.md").read_text()
+    description, severity = rule.raw["annotations"]["description"], rule.raw["labels"]["severity"]
+    assert f"\n{description}\n" in text
+    assert f"| severity | {severity} |" in text
+    lasting = "at once" if rule.raw["for"] == "0s" else f"for {rule.raw['for']}"
+    assert f" {rule.threshold:g}, {lasting} |" in text
+    assert f"| [{rule.name}]({rule.name}.md) | {severity} | {description} |" in index
+
+
 def test_uids_are_used_once_and_every_runbook_has_a_rule() -> None:
     assert len({rule.raw["uid"] for rule in RULES.values()}) == len(RULES)
     runbooks = {file.stem for file in (ROOT / "docs" / "runbooks").glob("*.md")} - {"README"}
