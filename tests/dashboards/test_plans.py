@@ -1,13 +1,13 @@
 """What PostgreSQL would do for each panel: no raw events but the pending tail's, no large table read whole."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from services.common.postgres import connect
+from services.common.postgres import Connection, connect
+from services.common.rollups import rollups
 from tests.conftest import Database
 from tests.dashboards.conftest import Filled, migrate_with_capacity
 from tests.dashboards.files import DASHBOARDS, Query, load, queries, variables
@@ -24,22 +24,31 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-@pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)
-def test_no_panel_scans_events_sessions_or_visitors(filled: Filled, query: Query) -> None:
-    sql = expand(query.sql, last(timedelta(days=30), filled.until, 3600), query.variables)
-    with filled.reader() as reader:
-        plan_of = f"EXPLAIN (FORMAT JSON) {sql}"
-        # As it would be for tables too large to read: small ones are read whole whatever the indexes.
-        reader.execute("SET enable_seqscan = off")
-        [(explained,)] = reader.execute(plan_of.encode()).fetchall()
-    found = json.loads(explained) if isinstance(explained, str) else explained
-    for node in nodes(found[0]["Plan"]):
+def assert_nothing_is_read_whole(connection: Connection, sql: str) -> None:
+    """As it would be for tables too large to read: small ones are read whole whatever the indexes."""
+    connection.execute("SET enable_seqscan = off")
+    [(explained,)] = connection.execute(f"EXPLAIN (FORMAT JSON) {sql}".encode()).fetchall()
+    for node in nodes(explained[0]["Plan"]):
         relation = node.get("Relation Name", "")
         if relation.startswith("event_2") or relation in ("session", "visitor_day"):
             assert node["Node Type"] != "Seq Scan", f"{relation} is read whole"
         if relation.startswith("event_2"):
             conditions = " ".join(node.get(key, "") for key in ("Index Cond", "Recheck Cond", "Filter"))
             assert "batch_id = ANY" in conditions or "session_id = " in conditions, f"{relation} is read whole"
+
+
+@pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)
+def test_no_panel_scans_events_sessions_or_visitors(filled: Filled, query: Query) -> None:
+    sql = expand(query.sql, last(timedelta(days=30), filled.until, 3600), query.variables)
+    with filled.reader() as reader:
+        assert_nothing_is_read_whole(reader, sql)
+
+
+def test_no_tail_scans_events_sessions_or_visitors(filled: Filled) -> None:
+    """Also where a panel's plan does not show it: within `reporting.<name>_hour_tail()`."""
+    with filled.owner() as owner:
+        for rollup in rollups(owner):
+            assert_nothing_is_read_whole(owner, f"TABLE {rollup.name}_pending")
 
 
 @pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)
