@@ -22,8 +22,12 @@ class Rule:
     name: str
     raw: dict[str, Any]
     sql: str
+    over: Callable[[float, float], bool]
     threshold: float
-    fires: Callable[[float], bool]
+
+    def fires(self, value: float) -> bool:
+        """Whether a number crosses the threshold."""
+        return self.over(value, self.threshold)
 
     def values(self, connection: Connection, at: datetime) -> dict[tuple[str, ...], float]:
         """The number of each alert, by its labels."""
@@ -53,4 +57,4 @@ def _rule(raw: dict[str, Any]) -> Rule:
     query, threshold = raw["data"]
     [condition] = threshold["model"]["conditions"]
     test, [bound] = _TESTS[condition["evaluator"]["type"]], condition["evaluator"]["params"]
-    return Rule(raw["title"], raw, query["model"]["rawSql"], bound, lambda value: test(value, bound))
+    return Rule(raw["title"], raw, query["model"]["rawSql"], test, bound)
