@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from itertools import chain
 
 from services.common.postgres import Connection, connect
+from services.producer.simulate.visitors import HOUR_MS
 from tests.bench.books import Books
 from tests.bench.database import as_reader, empty_database
 from tests.bench.incidents import INCIDENTS, Happening, changed_events, changed_rate
@@ -30,7 +31,6 @@ START = datetime(2025, 6, 2, tzinfo=UTC)  # a Monday
 HISTORY_DAYS, QUIET_DAYS = 15, 7
 _MARK = "## Measured\n\n"
 STEP_MS = 5 * 60_000
-HOUR_MS = 3_600_000
 INCIDENT_HOURS = (8, 16)
 INCIDENT_LASTS_HOURS = 3
 _START_MS = int(START.timestamp() * 1000)

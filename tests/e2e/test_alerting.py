@@ -1,15 +1,12 @@
 """Alerts on a cluster: a release that tells a webhook, set up as docs/kubernetes.md says."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
+from tests.dashboards.rules import rules
 from tests.e2e import webhook
 from tests.e2e.cluster import Manifest, Namespace, wait_until
 from tests.e2e.database import Database
 from tests.e2e.grafana import Grafana
-from tests.e2e.helm import ROOT
 from tests.e2e.pods import secret
 from tests.e2e.release import Release
 
@@ -56,7 +53,7 @@ def test_all_that_is_provisioned_is_there_and_every_rule_can_be_evaluated(releas
         EVALUATED_SECONDS,
         lambda: str([{key: rule.get(key) for key in ("name", "health", "lastError")} for rule in grafana.rules()]),
     )
-    assert {rule["name"] for rule in grafana.rules()} == rules_of_the_repository()
+    assert {rule["name"] for rule in grafana.rules()} == {rule.name for rule in rules()}
     points = grafana.get("/api/v1/provisioning/contact-points")
     assert {"on-call", "out-of-reach"} <= {point["name"] for point in points}
     (pod,) = release.namespace.pods(DASHBOARDS)
@@ -111,13 +108,6 @@ def point(name: str, url: str) -> Manifest:
     """A contact point that is a webhook."""
     receiver = {"uid": name, "type": "webhook", "settings": {"url": url}}
     return {"orgId": 1, "name": name, "receivers": [receiver]}
-
-
-def rules_of_the_repository() -> set[str]:
-    """Their names."""
-    files: list[Path] = [*ROOT.glob("grafana/alerting/*.yaml")]
-    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
-    return {rule["title"] for group in groups for rule in group["rules"]}
 
 
 def change_a_figure(release: Release) -> None:
