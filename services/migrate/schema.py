@@ -12,8 +12,9 @@ from typing import LiteralString
 import psycopg
 
 from services.common.errors import UserError
-from services.common.live_views import create_between_functions, create_live_views
+from services.common.live_views import create_live_views
 from services.common.postgres import MIGRATE_LOCK, Connection
+from services.common.range_functions import create_range_functions
 from services.common.rollups import rollups
 
 FOLDER = Path(__file__).with_name("sql")
@@ -81,7 +82,7 @@ def apply(connection: Connection, migrations: list[Migration]) -> list[str]:
             for migration in pending:
                 _apply_one(connection, migration)
             create_live_views(connection)
-            create_between_functions(connection)
+            create_range_functions(connection)
             connection.execute(_FILLED, [[rollup.name for rollup in rollups(connection)]])
             connection.execute(_GRANTS.read_bytes())
         return [migration.name for migration in pending]

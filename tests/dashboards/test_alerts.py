@@ -274,6 +274,12 @@ def test_a_runbook_says_what_its_rule_says(rule: Rule) -> None:
     assert f"| [{rule.name}]({rule.name}.md) | {severity} | {description} |" in index
 
 
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_an_outage_is_told_once_it_lasts_and_resolves_nothing(rule: Rule) -> None:
+    """A failed evaluation is an error only after the rule's `for`: one that fires at once must not take it for one."""
+    assert rule.raw["execErrState"] == ("KeepLast" if rule.raw["for"] == "0s" else "Error")
+
+
 def test_uids_are_used_once_and_every_runbook_has_a_rule() -> None:
     assert len({rule.raw["uid"] for rule in RULES.values()}) == len(RULES)
     runbooks = {file.stem for file in (ROOT / "docs" / "runbooks").glob("*.md")} - {"README"}

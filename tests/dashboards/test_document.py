@@ -10,4 +10,4 @@ def test_the_page_is_current() -> None:
 
 def test_every_panel_was_measured() -> None:
     found, _ = times(FILE.read_text())
-    assert not [panel for panel, milliseconds in found.items() if milliseconds == "?"]
+    assert not [panel for panel, milliseconds in found.items() if "?" in milliseconds]

@@ -14,12 +14,19 @@ from tests.dashboards.files import Query, queries
 from tests.dashboards.macros import Choice, Span, expand
 
 ALL = list(queries())
+# How long, in which steps, and how long ago it ended.
 SPANS = {
-    "half an hour": (timedelta(minutes=30), 60),
-    "six hours": (timedelta(hours=6), 60),
-    "a day and a half": (timedelta(hours=36), 300),
-    "twelve days": (timedelta(days=12), 3600),
+    "half an hour": (timedelta(minutes=30), 60, timedelta()),
+    "six hours": (timedelta(hours=6), 60, timedelta()),
+    "a day and a half": (timedelta(hours=36), 300, timedelta()),
+    "twelve days": (timedelta(days=12), 3600, timedelta()),
 }
+PAST_SPANS = {
+    "an hour of the past": (timedelta(hours=1), 60, timedelta(days=5)),
+    "two past days": (timedelta(days=2), 600, timedelta(days=4)),
+    "eight past days": (timedelta(days=8), 3600, timedelta(hours=29)),
+}
+ABOUT_NOW = {"Live", "Pipeline"}
 # Sizes and estimates of PostgreSQL's own, which housekeeping changes meanwhile.
 GROWING = {"Database size", "Database use", "Partitions of raw events"}
 CHOICES = {
@@ -38,6 +45,12 @@ def test_a_panel_answers_what_the_raw_events_say(filled: Filled, query: Query, s
     compare(filled, query, _span(filled, span), Choice())
 
 
+@pytest.mark.parametrize("query", [q for q in ALL if q.dashboard not in ABOUT_NOW], ids=lambda query: query.key)
+@pytest.mark.parametrize("span", PAST_SPANS)
+def test_a_panel_can_look_at_the_past(filled: Filled, query: Query, span: str) -> None:
+    compare(filled, query, _span(filled, span), Choice())
+
+
 @pytest.mark.parametrize("query", [q for q in ALL if "${device" in q.sql or "${source" in q.sql], ids=lambda q: q.key)
 @pytest.mark.parametrize("span", ["a day and a half", "twelve days"])
 def test_a_choice_of_device_country_and_source_holds(filled: Filled, query: Query, span: str) -> None:
@@ -52,8 +65,9 @@ def test_one_sessions_events_are_shown_in_order(filled: Filled) -> None:
 
 
 def _span(filled: Filled, name: str) -> Span:
-    length, step_seconds = SPANS[name]
-    return Span(filled.until - length, filled.until, step_seconds)
+    length, step_seconds, ago = (SPANS | PAST_SPANS)[name]
+    until = filled.until - ago
+    return Span(until - length, until, step_seconds)
 
 
 _FACTS: dict[Any, Any] = {}

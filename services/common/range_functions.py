@@ -1,0 +1,157 @@
+"""`reporting.<name>_between` and `reporting.<name>_over_time`, made from the catalogue: sums of a time range.
+
+They stand wherever an additive rollup `<name>_hour` has a `<name>_day` of the same columns beside it:
+
+- `reporting.<name>_between(since, until)` is for sums: whole days come from the daily rollup (with a `<name>_week`,
+  whole weeks from that), and only what is left at both ends from the hourly one. Where it is shorter, an end is taken
+  off rather than added, so a row's numbers may be negative, and a key may come with nothing but zeros.
+- `reporting.<name>_over_time(since, until)` is for drawing: its `time` is the hour; over more than a week, the day.
+
+Both count whole hours: all that the range touches.
+"""
+
+from collections.abc import Iterator
+from typing import Any, LiteralString
+
+import psycopg
+
+from services.common.rollups import Rollup, rollups
+
+_COLUMN_TYPES: LiteralString = """
+SELECT attname, format_type(atttypid, atttypmod)
+FROM pg_attribute
+WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
+"""
+# PostgreSQL inlines both, so a query's own filters reach the tables. The tail is the same by the hour, day or week: it
+# is evaluated once.
+_OVER_TIME = """
+CREATE OR REPLACE FUNCTION reporting.{name}_over_time(since timestamptz, until timestamptz)
+RETURNS TABLE ("time" timestamptz, {typed_columns})
+LANGUAGE sql STABLE
+AS $body$
+SELECT hour, {columns}
+FROM reporting.{name}_hour_settled
+WHERE until - since <= interval '7 days' AND hour >= date_bin('1 hour', since, 'epoch') AND hour <= until
+UNION ALL
+SELECT day::timestamp AT TIME ZONE 'UTC', {columns}
+FROM reporting.{name}_day_settled
+WHERE until - since > interval '7 days'
+    AND day > (since AT TIME ZONE 'UTC')::date AND day < (until AT TIME ZONE 'UTC')::date
+UNION ALL
+SELECT date_bin('1 day', hour, 'epoch'), {columns}
+FROM reporting.{name}_hour_settled
+WHERE until - since > interval '7 days'
+    AND (
+        (hour >= date_bin('1 hour', since, 'epoch') AND hour < date_bin('1 day', since, 'epoch') + interval '1 day')
+        OR (hour >= date_bin('1 day', until, 'epoch') AND hour <= until)
+    )
+UNION ALL
+SELECT CASE WHEN until - since > interval '7 days' THEN date_bin('1 day', hour, 'epoch') ELSE hour END, {columns}
+FROM reporting.{name}_hour_tail()
+WHERE hour >= date_bin('1 hour', since, 'epoch') AND hour <= until
+$body$
+"""
+_BETWEEN = """
+CREATE OR REPLACE FUNCTION reporting.{name}_between(since timestamptz, until timestamptz)
+RETURNS TABLE ({typed_columns})
+LANGUAGE sql STABLE
+AS $body$
+{settled}
+UNION ALL
+SELECT {columns}
+FROM reporting.{name}_hour_tail()
+WHERE hour >= ({since_hour}) AT TIME ZONE 'UTC' AND hour < ({until_hour}) AT TIME ZONE 'UTC'
+$body$
+"""
+
+
+def _if_as_long_as(length: str, then: str, otherwise: str) -> str:
+    return f"CASE WHEN ({_UNTIL_HOUR}) - {_SINCE_HOUR} >= interval '{length}' THEN {then} ELSE {otherwise} END"
+
+
+# A range's bounds as `timestamp` in UTC, which the planner can compute: its first hour, and the first one after it.
+# Then the same in days and in weeks. The first is rounded to the nearest, so that the least is added or taken off; the
+# last is rounded up: most ranges end now, and of what is left of the day and the week nothing is there to be taken off.
+# A range shorter than a day (or a week) has none of them.
+_SINCE_HOUR = "date_bin('1 hour', since AT TIME ZONE 'UTC', 'epoch')"
+_UNTIL_HOUR = f"greatest({_SINCE_HOUR}, date_bin('1 hour', until AT TIME ZONE 'UTC', 'epoch') + interval '1 hour')"
+_SINCE_DAY = _if_as_long_as("1 day", f"date_trunc('day', {_SINCE_HOUR} + interval '12 hours')", _UNTIL_HOUR)
+_UNTIL_DAY = _if_as_long_as("1 day", f"date_trunc('day', {_UNTIL_HOUR} + interval '23 hours')", _UNTIL_HOUR)
+_SINCE_WEEK = _if_as_long_as("7 days", f"date_trunc('week', {_SINCE_DAY} + interval '84 hours')", _UNTIL_DAY)
+_UNTIL_WEEK = _if_as_long_as("7 days", f"date_trunc('week', {_UNTIL_DAY} + interval '6 days')", _UNTIL_DAY)
+# Not inlined, as it runs with its owner's rights: the planner takes the tail for a thousand times what it is, and would
+# choose for all the rest what is good for that.
+_TAIL = """
+CREATE OR REPLACE FUNCTION reporting.{name}_hour_tail()
+RETURNS TABLE (hour timestamptz, {typed_columns})
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 1000 COST 100000
+SET search_path = clickstream, pg_temp
+AS $body$
+SELECT hour, {columns} FROM {name}_hour_pending
+$body$
+"""
+_SETTLED = "CREATE OR REPLACE VIEW reporting.{rollup}_settled AS SELECT {columns} FROM {rollup}"
+
+
+def create_range_functions(connection: psycopg.Connection[Any]) -> None:
+    """(Re)create both functions of a time range for every pair of rollups, in the caller's transaction."""
+    found = {rollup.name: rollup for rollup in rollups(connection)}
+    for hourly in found.values():
+        name = hourly.name.removesuffix("_hour")
+        daily = found.get(f"{name}_day")
+        if hourly.additive and daily and hourly.columns[1:] == daily.columns[1:]:
+            grains = [found[f"{name}_{by}"] for by in ("hour", "day", "week") if f"{name}_{by}" in found]
+            _create_range_functions(connection, name, grains)
+
+
+def _create_range_functions(connection: psycopg.Connection[Any], name: str, grains: list[Rollup]) -> None:
+    hourly = grains[0]
+    types = dict(connection.execute(_COLUMN_TYPES, [hourly.name]).fetchall())
+    fields = {
+        "name": name,
+        "columns": ", ".join(hourly.columns[1:]),
+        "typed_columns": ", ".join(f"{column} {types[column]}" for column in hourly.columns[1:]),
+        "since_hour": _SINCE_HOUR,
+        "until_hour": _UNTIL_HOUR,
+        "settled": "\nUNION ALL\n".join(_settled_parts(grains)),
+    }
+    for rollup in grains:
+        settled = _SETTLED.format(rollup=rollup.name, columns=", ".join(rollup.columns))
+        _replace(connection, f"VIEW reporting.{rollup.name}_settled", settled)
+    _replace(connection, f"FUNCTION reporting.{name}_hour_tail", _TAIL.format(**fields))
+    _replace(connection, f"FUNCTION reporting.{name}_over_time", _OVER_TIME.format(**fields))
+    _replace(connection, f"FUNCTION reporting.{name}_between", _BETWEEN.format(**fields))
+
+
+def _settled_parts(grains: list[Rollup]) -> Iterator[str]:
+    """What adds up to a range: the coarsest grain, and at both ends what a finer one adds or takes off."""
+    bounds = [(_SINCE_HOUR, _UNTIL_HOUR), (_SINCE_DAY, _UNTIL_DAY), (_SINCE_WEEK, _UNTIL_WEEK)][: len(grains)]
+    for finer, (since, until), (coarse_since, coarse_until) in zip(grains, bounds, bounds[1:], strict=False):
+        yield _part(finer, since, coarse_since)
+        yield _part(finer, coarse_since, since, sign="-")
+        yield _part(finer, until, coarse_until, sign="-")
+    yield _part(grains[-1], *bounds[-1])
+
+
+def _part(rollup: Rollup, since: str, until: str, sign: str = "") -> str:
+    columns = ", ".join([*rollup.keys[1:], *(f"{sign}{value}" for value in rollup.merges)])
+    since, until = (
+        f"({bound}) AT TIME ZONE 'UTC'" if rollup.time == "hour" else f"({bound})::date" for bound in (since, until)
+    )
+    return (
+        f"SELECT {columns}\nFROM reporting.{rollup.name}_settled\n"
+        f"WHERE {rollup.time} >= {since} AND {rollup.time} < {until}"
+    )
+
+
+def _replace(connection: psycopg.Connection[Any], thing: str, statement: str) -> None:
+    try:
+        with connection.transaction():
+            _execute(connection, statement)
+    except (psycopg.errors.InvalidFunctionDefinition, psycopg.errors.InvalidTableDefinition):  # it had other columns
+        _execute(connection, f"DROP {thing}")
+        _execute(connection, statement)
+
+
+def _execute(connection: psycopg.Connection[Any], statement: str) -> None:
+    connection.execute(statement.encode())  # generated from the catalogue's names alone
