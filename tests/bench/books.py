@@ -1,5 +1,6 @@
 """Events into the books and the rollups without a broker: by the consumer's code and the aggregator's."""
 
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,23 +25,30 @@ Sent = tuple[bytes, bytes]
 class Books:
     """A database as one consumer and one aggregator would leave it; both connections are autocommit."""
 
-    def __init__(self, consumer: Connection, aggregator: Connection) -> None:
+    consumer_ns: int
+    """Processor time that the consumer's code took on the client's side, in nanoseconds."""
+
+    def __init__(self, consumer: Connection, aggregator: Connection, tail: type[Tail] = Tail) -> None:
         for partition in range(PARTITIONS):
             consumer.execute(
                 "INSERT INTO partition_offset (topic, partition, next_offset, high_watermark) VALUES (%s, %s, 0, 0)",
                 [TOPIC, partition],
             )
+        self.consumer_ns = 0
         self._positions = dict.fromkeys(range(PARTITIONS), 0)
         self._store = Store(consumer, "bench", retention_days=0, event_max_bytes=100_000)
         self._aggregator = aggregator
-        self._tail = Tail(aggregator, work_mem_mb=64)
+        self._tail = tail(aggregator, work_mem_mb=64)
         self._tail.bind()
 
     def store(self, sent: Iterable[Sent]) -> None:
         """Store messages, in batches; they are pending afterwards."""
         left = iter(sent)
         while taken := list(islice(left, _BATCH_EVENTS)):
-            self._store.commit(self._batch(taken))
+            batch = self._batch(taken)
+            before = time.process_time_ns()
+            self._store.commit(batch)
+            self.consumer_ns += time.process_time_ns() - before
 
     def roll_up(self) -> None:
         """One pass of the aggregator."""

@@ -36,7 +36,7 @@ def fill(settings: PostgresSettings, events: int, days: int, progress: Callable[
         connection.execute("SET synchronous_commit = off")
         books = Books(connection, aggregator)
         passes = events // PASS_EVENTS
-        sent = _sent(passes * PASS_EVENTS + TAIL_EVENTS, days)
+        sent = simulated(passes * PASS_EVENTS + TAIL_EVENTS, days)
         for number in range(1, passes + 1):
             books.store(islice(sent, PASS_EVENTS))
             books.roll_up()
@@ -48,7 +48,8 @@ def fill(settings: PostgresSettings, events: int, days: int, progress: Callable[
         connection.execute("VACUUM ANALYZE")
 
 
-def _sent(events: int, days: int) -> Iterator[Sent]:
+def simulated(events: int, days: int) -> Iterator[Sent]:
+    """What visitors of the last `days` days send, in order; a few messages come twice, a few are broken."""
     start = datetime.now(UTC) - timedelta(days=days, seconds=2)
     settings: SimulateSettings = load(
         SimulateSettings,

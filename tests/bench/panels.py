@@ -10,9 +10,9 @@ all choices on All; the median of five runs counts, in time on a core.
 import statistics
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from services.common.postgres import Connection, connect
+from tests.bench.busy import server_ns
 from tests.bench.database import as_reader, empty_database
 from tests.bench.history import TAIL_EVENTS, fill
 from tests.dashboards.document import FILE, RANGES_DAYS, render
@@ -55,15 +55,9 @@ def document(found: dict[str, list[float]], events: int) -> None:
 
 
 def _milliseconds(connection: Connection, sql: bytes) -> float:
-    """The time that the server's process was at work: what others do on the machine does not count."""
-    [(pid,)] = connection.execute("SELECT pg_backend_pid()").fetchall()
-    before = _busy_ns(pid)
+    before = server_ns(connection)
     connection.execute(sql).fetchall()
-    return (_busy_ns(pid) - before) / 1e6
-
-
-def _busy_ns(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
+    return (server_ns(connection) - before) / 1e6
 
 
 if __name__ == "__main__":
