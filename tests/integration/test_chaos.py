@@ -117,9 +117,12 @@ class Chaos:
     def _kill(self, kind: str) -> None:
         victims = {"aggregator": [self.aggregator], "postgres": [self.postgres], "kafka": [self.kafka]}
         victim = self.random.choice(victims.get(kind, self.consumers)).process
-        self.keeper.wait(lambda: victim.running)
-        victim.kill()
-        self.killed[kind] += victim.exit_code == -signal.SIGKILL
+        while True:
+            self.keeper.wait(lambda: victim.running)
+            victim.kill()
+            if victim.exit_code == -signal.SIGKILL:
+                break  # else it was faster: an aggregator's run ends by itself every few seconds, and another follows
+        self.killed[kind] += 1
 
     def make_progress(self) -> None:
         """Until more is stored than before, so that the next kill hits a system at work; or patience is up."""
