@@ -24,8 +24,8 @@ _BOOTSTRAP: LiteralString = """
 CREATE SCHEMA IF NOT EXISTS clickstream;
 CREATE SCHEMA IF NOT EXISTS reporting;
 CREATE TABLE IF NOT EXISTS clickstream.schema_migration (
-    name       text        PRIMARY KEY,
-    checksum   text        NOT NULL,
+    name       text COLLATE "C" PRIMARY KEY,
+    checksum   text COLLATE "C" NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 """

@@ -261,3 +261,17 @@ def test_an_event_of_a_dropped_day_finds_a_partition_again(migrated: Database) -
             session.execute(f"SELECT clickstream.{statement}('2026-09-01')".encode())
         event_id = json.loads(event())["event_id"]
         assert _insert(session, event_id) == "event_20260901"
+
+
+def test_no_text_depends_on_the_collation_of_the_database_which_an_update_of_its_system_may_change(
+    migrated: Database,
+) -> None:
+    """Keys and merges compare bytes: an index sorted by another version of a C library would be damaged."""
+    with migrated.connect() as session:
+        others = session.execute(
+            "SELECT c.relname, a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid "
+            "WHERE c.relnamespace = 'clickstream'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped "
+            "AND (c.relkind IN ('r', 'p', 'i', 'I') OR c.relname LIKE '%\\_pending') "
+            "AND a.attcollation NOT IN (0, 'pg_catalog.\"C\"'::regcollation) ORDER BY 1, 2"
+        ).fetchall()
+    assert others == []

@@ -1,8 +1,8 @@
 -- How much happened each minute.
 CREATE TABLE traffic_minute (
     minute      timestamptz NOT NULL,
-    event_type  text        NOT NULL,
-    device_type text        NOT NULL,
+    event_type  text COLLATE "C" NOT NULL,
+    device_type text COLLATE "C" NOT NULL,
     events      bigint      NOT NULL,
     PRIMARY KEY (minute, event_type, device_type)
 );

@@ -1,8 +1,8 @@
 -- How much happened each hour, for long time ranges.
 CREATE TABLE traffic_hour (
     hour        timestamptz NOT NULL,
-    event_type  text        NOT NULL,
-    device_type text        NOT NULL,
+    event_type  text COLLATE "C" NOT NULL,
+    device_type text COLLATE "C" NOT NULL,
     events      bigint      NOT NULL,
     PRIMARY KEY (hour, event_type, device_type)
 );

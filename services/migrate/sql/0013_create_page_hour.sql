@@ -1,7 +1,7 @@
 -- What was viewed and clicked on each page.
 CREATE TABLE page_hour (
     hour         timestamptz NOT NULL,
-    page_path    text        NOT NULL,
+    page_path    text COLLATE "C" NOT NULL,
     events       bigint      NOT NULL,
     views        bigint      NOT NULL,
     clicks       bigint      NOT NULL,

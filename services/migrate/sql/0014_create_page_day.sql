@@ -1,7 +1,7 @@
 -- Pages by UTC day, for long time ranges.
 CREATE TABLE page_day (
     day          date   NOT NULL,
-    page_path    text   NOT NULL,
+    page_path    text COLLATE "C" NOT NULL,
     events       bigint NOT NULL,
     views        bigint NOT NULL,
     clicks       bigint NOT NULL,

@@ -1,8 +1,8 @@
 -- What was clicked on each page. A click without an element has the empty text.
 CREATE TABLE element_hour (
     hour      timestamptz NOT NULL,
-    page_path text        NOT NULL,
-    element   text        NOT NULL,
+    page_path text COLLATE "C" NOT NULL,
+    element   text COLLATE "C" NOT NULL,
     clicks    bigint      NOT NULL,
     PRIMARY KEY (hour, page_path, element)
 );

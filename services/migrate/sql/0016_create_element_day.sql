@@ -1,8 +1,8 @@
 -- Clicked elements by UTC day, for long time ranges.
 CREATE TABLE element_day (
     day       date   NOT NULL,
-    page_path text   NOT NULL,
-    element   text   NOT NULL,
+    page_path text COLLATE "C" NOT NULL,
+    element   text COLLATE "C" NOT NULL,
     clicks    bigint NOT NULL,
     PRIMARY KEY (day, page_path, element)
 );

@@ -2,8 +2,8 @@
 -- because amounts of different currencies do not add up.
 CREATE TABLE product_hour (
     hour             timestamptz NOT NULL,
-    product_id       text        NOT NULL,
-    currency         text        NOT NULL,
+    product_id       text COLLATE "C" NOT NULL,
+    currency         text COLLATE "C" NOT NULL,
     views            bigint      NOT NULL,
     add_to_cart      bigint      NOT NULL,
     remove_from_cart bigint      NOT NULL,

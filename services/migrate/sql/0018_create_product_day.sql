@@ -1,8 +1,8 @@
 -- Products by UTC day, for long time ranges.
 CREATE TABLE product_day (
     day              date    NOT NULL,
-    product_id       text    NOT NULL,
-    currency         text    NOT NULL,
+    product_id       text COLLATE "C" NOT NULL,
+    currency         text COLLATE "C" NOT NULL,
     views            bigint  NOT NULL,
     add_to_cart      bigint  NOT NULL,
     remove_from_cart bigint  NOT NULL,

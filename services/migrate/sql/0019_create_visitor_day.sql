@@ -1,6 +1,6 @@
 -- Who was there on which UTC day: a set, so that unique visitors are counted, not estimated.
 CREATE TABLE visitor_day (
-    visitor_id text NOT NULL,
+    visitor_id text COLLATE "C" NOT NULL,
     day        date NOT NULL,
     PRIMARY KEY (visitor_id, day)
 );

@@ -2,7 +2,7 @@
 -- A late event can make somebody new earlier: then a later period loses what an earlier one gains.
 -- OFFSET 0: each visitor of the tail is looked up, whatever the planner thinks of how many there are.
 CREATE TABLE visitor_count (
-    period       text   NOT NULL,
+    period       text COLLATE "C" NOT NULL,
     starts_on    date   NOT NULL,
     visitors     bigint NOT NULL,
     new_visitors bigint NOT NULL,
@@ -24,7 +24,7 @@ first_day AS (
     GROUP BY g.visitor_id
 ),
 period (period, length) AS (
-    VALUES ('day', interval '1 day'), ('week', interval '1 week'), ('month', interval '1 month')
+    VALUES ('day' COLLATE "C", interval '1 day'), ('week', interval '1 week'), ('month', interval '1 month')
 ),
 gained_period AS (
     SELECT DISTINCT g.visitor_id, p.period, p.length, date_trunc(p.period, g.day::timestamp)::date AS starts_on

@@ -2,7 +2,7 @@
 -- What describes the session (device, place, source) is its first event's.
 CREATE TABLE session (
     session_id       uuid        PRIMARY KEY,
-    visitor_id       text        NOT NULL,
+    visitor_id       text COLLATE "C" NOT NULL,
     started_at       timestamptz NOT NULL,
     ended_at         timestamptz NOT NULL,
     entry_event_id   uuid        NOT NULL,
@@ -16,18 +16,18 @@ CREATE TABLE session (
     purchases        bigint      NOT NULL,
     converted        boolean     NOT NULL,
     revenue          numeric     NOT NULL,
-    currency         text        NOT NULL,
+    currency         text COLLATE "C" NOT NULL,
     furthest_step    smallint    NOT NULL,
-    entry_page       text        NOT NULL,
-    exit_page        text        NOT NULL,
-    device_type      text        NOT NULL,
-    os               text        NOT NULL,
-    browser          text        NOT NULL,
-    country          text        NOT NULL,
-    city             text        NOT NULL,
-    source           text        NOT NULL,
-    medium           text        NOT NULL,
-    campaign         text        NOT NULL
+    entry_page       text COLLATE "C" NOT NULL,
+    exit_page        text COLLATE "C" NOT NULL,
+    device_type      text COLLATE "C" NOT NULL,
+    os               text COLLATE "C" NOT NULL,
+    browser          text COLLATE "C" NOT NULL,
+    country          text COLLATE "C" NOT NULL,
+    city             text COLLATE "C" NOT NULL,
+    source           text COLLATE "C" NOT NULL,
+    medium           text COLLATE "C" NOT NULL,
+    campaign         text COLLATE "C" NOT NULL
 );
 
 CREATE INDEX session_started_at ON session (started_at);

@@ -1,10 +1,10 @@
 -- Sessions by the hour they started in. A bounce saw at most one page. Funnel steps count who came at least that far.
 CREATE TABLE session_hour (
     hour                 timestamptz NOT NULL,
-    device_type          text        NOT NULL,
-    browser              text        NOT NULL,
-    country              text        NOT NULL,
-    currency             text        NOT NULL,
+    device_type          text COLLATE "C" NOT NULL,
+    browser              text COLLATE "C" NOT NULL,
+    country              text COLLATE "C" NOT NULL,
+    currency             text COLLATE "C" NOT NULL,
     sessions             bigint      NOT NULL,
     bounces              bigint      NOT NULL,
     conversions          bigint      NOT NULL,

@@ -1,10 +1,10 @@
 -- Where sessions came from, by the hour they started in.
 CREATE TABLE source_hour (
     hour           timestamptz NOT NULL,
-    source         text        NOT NULL,
-    medium         text        NOT NULL,
-    campaign       text        NOT NULL,
-    currency       text        NOT NULL,
+    source         text COLLATE "C" NOT NULL,
+    medium         text COLLATE "C" NOT NULL,
+    campaign       text COLLATE "C" NOT NULL,
+    currency       text COLLATE "C" NOT NULL,
     sessions       bigint      NOT NULL,
     bounces        bigint      NOT NULL,
     conversions    bigint      NOT NULL,

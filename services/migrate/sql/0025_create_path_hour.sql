@@ -1,8 +1,8 @@
 -- From which page to which: consecutive page views of a session, by the hour of the first.
 CREATE TABLE path_hour (
     hour      timestamptz NOT NULL,
-    from_page text        NOT NULL,
-    to_page   text        NOT NULL,
+    from_page text COLLATE "C" NOT NULL,
+    to_page   text COLLATE "C" NOT NULL,
     moves     bigint      NOT NULL,
     PRIMARY KEY (hour, from_page, to_page)
 );

@@ -11,7 +11,7 @@ CREATE TABLE aggregator_run (
     partitions_created integer     NOT NULL DEFAULT 0,
     partitions_dropped integer     NOT NULL DEFAULT 0,
     rows_expired       bigint      NOT NULL DEFAULT 0,
-    error              text
+    error              text COLLATE "C"
 );
 
 COMMENT ON COLUMN aggregator_run.seconds IS 'time spent in passes and housekeeping, waiting not counted';
@@ -21,7 +21,7 @@ CREATE INDEX aggregator_run_started_at ON aggregator_run (started_at);
 -- What `verify` found: one row a rollup that was compared.
 CREATE TABLE verification (
     verified_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    rollup      text        NOT NULL,
+    rollup      text COLLATE "C" NOT NULL,
     since       timestamptz,
     rows        bigint      NOT NULL,
     drift_rows  bigint      NOT NULL,
@@ -30,6 +30,6 @@ CREATE TABLE verification (
 
 -- Rollups whose oldest rows were dropped, and from when on they are complete.
 CREATE TABLE rollup_horizon (
-    rollup text        PRIMARY KEY,
+    rollup text COLLATE "C" PRIMARY KEY,
     since  timestamptz NOT NULL
 );

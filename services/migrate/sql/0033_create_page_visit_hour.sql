@@ -2,7 +2,7 @@
 -- page where the session began.
 CREATE TABLE page_visit_hour (
     hour      timestamptz NOT NULL,
-    page_path text        NOT NULL,
+    page_path text COLLATE "C" NOT NULL,
     entries   bigint      NOT NULL,
     exits     bigint      NOT NULL,
     bounces   bigint      NOT NULL,

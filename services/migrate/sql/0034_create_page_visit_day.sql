@@ -1,7 +1,7 @@
 -- Entries and exits by UTC day, for long time ranges.
 CREATE TABLE page_visit_day (
     day       date   NOT NULL,
-    page_path text   NOT NULL,
+    page_path text COLLATE "C" NOT NULL,
     entries   bigint NOT NULL,
     exits     bigint NOT NULL,
     bounces   bigint NOT NULL,

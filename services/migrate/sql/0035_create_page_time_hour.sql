@@ -2,7 +2,7 @@
 -- of a session has no next one, so it is not timed; what lasts longer than half an hour counts as half an hour.
 CREATE TABLE page_time_hour (
     hour        timestamptz NOT NULL,
-    page_path   text        NOT NULL,
+    page_path   text COLLATE "C" NOT NULL,
     timed_views bigint      NOT NULL,
     time_ms     bigint      NOT NULL,
     PRIMARY KEY (hour, page_path)

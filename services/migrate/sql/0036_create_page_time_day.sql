@@ -1,7 +1,7 @@
 -- Time on page by UTC day, for long time ranges.
 CREATE TABLE page_time_day (
     day         date   NOT NULL,
-    page_path   text   NOT NULL,
+    page_path   text COLLATE "C" NOT NULL,
     timed_views bigint NOT NULL,
     time_ms     bigint NOT NULL,
     PRIMARY KEY (day, page_path)

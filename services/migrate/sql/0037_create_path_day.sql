@@ -1,8 +1,8 @@
 -- From which page to which by UTC day, for long time ranges.
 CREATE TABLE path_day (
     day       date   NOT NULL,
-    from_page text   NOT NULL,
-    to_page   text   NOT NULL,
+    from_page text COLLATE "C" NOT NULL,
+    to_page   text COLLATE "C" NOT NULL,
     moves     bigint NOT NULL,
     PRIMARY KEY (day, from_page, to_page)
 );

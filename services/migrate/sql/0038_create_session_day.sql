@@ -1,10 +1,10 @@
 -- Sessions by the UTC day they started in, for long time ranges.
 CREATE TABLE session_day (
     day                  date    NOT NULL,
-    device_type          text    NOT NULL,
-    browser              text    NOT NULL,
-    country              text    NOT NULL,
-    currency             text    NOT NULL,
+    device_type          text COLLATE "C" NOT NULL,
+    browser              text COLLATE "C" NOT NULL,
+    country              text COLLATE "C" NOT NULL,
+    currency             text COLLATE "C" NOT NULL,
     sessions             bigint  NOT NULL,
     bounces              bigint  NOT NULL,
     conversions          bigint  NOT NULL,

@@ -1,9 +1,9 @@
 -- How sessions that bought something came in and where they ended, by the hour they started in.
 CREATE TABLE conversion_path_hour (
     hour        timestamptz NOT NULL,
-    source      text        NOT NULL,
-    entry_page  text        NOT NULL,
-    exit_page   text        NOT NULL,
+    source      text COLLATE "C" NOT NULL,
+    entry_page  text COLLATE "C" NOT NULL,
+    exit_page   text COLLATE "C" NOT NULL,
     conversions bigint      NOT NULL,
     page_views  bigint      NOT NULL,
     duration_ms bigint      NOT NULL,

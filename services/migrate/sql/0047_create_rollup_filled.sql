@@ -1,7 +1,7 @@
 -- Rollups that say all that the raw events say. One that is new, or whose row a migration deletes because it counts
 -- something else from then on, is filled from the raw events by the last step of the migration.
 CREATE TABLE rollup_filled (
-    rollup    text        PRIMARY KEY,
+    rollup    text COLLATE "C" PRIMARY KEY,
     filled_at timestamptz NOT NULL DEFAULT now()
 );
 

@@ -1,9 +1,9 @@
 -- What was bought, by currency: amounts of different currencies don't add up.
 CREATE TABLE revenue_hour (
     hour        timestamptz NOT NULL,
-    device_type text        NOT NULL,
-    country     text        NOT NULL,
-    currency    text        NOT NULL,
+    device_type text COLLATE "C" NOT NULL,
+    country     text COLLATE "C" NOT NULL,
+    currency    text COLLATE "C" NOT NULL,
     purchases   bigint      NOT NULL,
     revenue     numeric     NOT NULL,
     PRIMARY KEY (hour, device_type, country, currency)

@@ -1,9 +1,9 @@
 -- What was bought by UTC day, for long time ranges.
 CREATE TABLE revenue_day (
     day         date    NOT NULL,
-    device_type text    NOT NULL,
-    country     text    NOT NULL,
-    currency    text    NOT NULL,
+    device_type text COLLATE "C" NOT NULL,
+    country     text COLLATE "C" NOT NULL,
+    currency    text COLLATE "C" NOT NULL,
     purchases   bigint  NOT NULL,
     revenue     numeric NOT NULL,
     PRIMARY KEY (day, device_type, country, currency)

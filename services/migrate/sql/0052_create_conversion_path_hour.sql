@@ -5,9 +5,9 @@ DROP TABLE conversion_path_hour;
 
 CREATE TABLE conversion_path_hour (
     hour        timestamptz NOT NULL,
-    device_type text        NOT NULL,
-    source      text        NOT NULL,
-    steps       text        NOT NULL,
+    device_type text COLLATE "C" NOT NULL,
+    source      text COLLATE "C" NOT NULL,
+    steps       text COLLATE "C" NOT NULL,
     conversions bigint      NOT NULL,
     page_views  bigint      NOT NULL,
     time_ms     bigint      NOT NULL,

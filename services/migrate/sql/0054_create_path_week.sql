@@ -1,8 +1,8 @@
 -- From which page to which by week (from Monday, UTC), for time ranges of a month: a day has almost as many rows.
 CREATE TABLE path_week (
     week      date   NOT NULL,
-    from_page text   NOT NULL,
-    to_page   text   NOT NULL,
+    from_page text COLLATE "C" NOT NULL,
+    to_page   text COLLATE "C" NOT NULL,
     moves     bigint NOT NULL,
     PRIMARY KEY (week, from_page, to_page)
 );

@@ -3,7 +3,7 @@
 DROP VIEW page_hour_pending CASCADE;
 
 ALTER TABLE page_hour
-    ADD COLUMN device_type text NOT NULL DEFAULT 'other',
+    ADD COLUMN device_type text COLLATE "C" NOT NULL DEFAULT 'other',
     DROP CONSTRAINT page_hour_pkey,
     ADD PRIMARY KEY (hour, page_path, device_type);
 

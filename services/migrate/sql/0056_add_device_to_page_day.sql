@@ -1,6 +1,6 @@
 -- Pages by device and UTC day, for long time ranges.
 ALTER TABLE page_day
-    ADD COLUMN device_type text NOT NULL DEFAULT 'other',
+    ADD COLUMN device_type text COLLATE "C" NOT NULL DEFAULT 'other',
     DROP CONSTRAINT page_day_pkey,
     ADD PRIMARY KEY (day, page_path, device_type);
 

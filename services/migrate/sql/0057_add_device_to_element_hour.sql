@@ -3,7 +3,7 @@
 DROP VIEW element_hour_pending CASCADE;
 
 ALTER TABLE element_hour
-    ADD COLUMN device_type text NOT NULL DEFAULT 'other',
+    ADD COLUMN device_type text COLLATE "C" NOT NULL DEFAULT 'other',
     DROP CONSTRAINT element_hour_pkey,
     ADD PRIMARY KEY (hour, page_path, element, device_type);
 

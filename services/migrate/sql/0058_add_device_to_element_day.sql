@@ -1,6 +1,6 @@
 -- Clicked elements by device and UTC day, for long time ranges.
 ALTER TABLE element_day
-    ADD COLUMN device_type text NOT NULL DEFAULT 'other',
+    ADD COLUMN device_type text COLLATE "C" NOT NULL DEFAULT 'other',
     DROP CONSTRAINT element_day_pkey,
     ADD PRIMARY KEY (day, page_path, element, device_type);
 

@@ -1,6 +1,6 @@
 -- Entries and exits by device and UTC day, for long time ranges.
 ALTER TABLE page_visit_day
-    ADD COLUMN device_type text NOT NULL DEFAULT 'other',
+    ADD COLUMN device_type text COLLATE "C" NOT NULL DEFAULT 'other',
     DROP CONSTRAINT page_visit_day_pkey,
     ADD PRIMARY KEY (day, page_path, device_type);
 

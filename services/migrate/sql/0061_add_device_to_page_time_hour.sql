@@ -4,7 +4,7 @@
 DROP VIEW page_time_hour_pending CASCADE;
 
 ALTER TABLE page_time_hour
-    ADD COLUMN device_type text NOT NULL DEFAULT 'other',
+    ADD COLUMN device_type text COLLATE "C" NOT NULL DEFAULT 'other',
     DROP CONSTRAINT page_time_hour_pkey,
     ADD PRIMARY KEY (hour, page_path, device_type);
 

@@ -1,6 +1,6 @@
 -- Time on page by device and UTC day, for long time ranges.
 ALTER TABLE page_time_day
-    ADD COLUMN device_type text NOT NULL DEFAULT 'other',
+    ADD COLUMN device_type text COLLATE "C" NOT NULL DEFAULT 'other',
     DROP CONSTRAINT page_time_day_pkey,
     ADD PRIMARY KEY (day, page_path, device_type);
 

@@ -3,7 +3,7 @@
 DROP VIEW conversion_path_hour_pending CASCADE;
 
 ALTER TABLE conversion_path_hour
-    ADD COLUMN country text NOT NULL DEFAULT '',
+    ADD COLUMN country text COLLATE "C" NOT NULL DEFAULT '',
     DROP CONSTRAINT conversion_path_hour_pkey,
     ADD PRIMARY KEY (hour, device_type, source, steps, country);
 
