@@ -178,6 +178,7 @@ def _session(events: list[Event]) -> dict[str, Any]:
         "add_to_cart": kinds["add_to_cart"],
         "purchases": kinds["purchase"],
         "converted": bool(bought),
+        "purchased_at": min(map(moment, bought), default=None),
         "revenue": sum((Decimal(e.get("value") or 0) for e in bought), Decimal(0)),
         "currency": max((text(e, "currency") for e in bought), default=""),
         "furthest_step": max(FUNNEL.get(e["event_type"], 0) for e in events),

@@ -31,7 +31,8 @@ CREATE TABLE event (
 
 COMMENT ON COLUMN event.batch_id IS 'the batch of ingest_batch that stored it: the only lineage column';
 
-CREATE INDEX event_session_id ON event (session_id);
+-- In a session's order of time: what lies beside an event is one look away, however long the session.
+CREATE INDEX event_session_id ON event (session_id, event_time, event_id);
 CREATE INDEX event_batch_id ON event (batch_id);
 CREATE INDEX event_event_time ON event USING brin (event_time);
 

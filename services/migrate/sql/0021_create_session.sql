@@ -15,6 +15,7 @@ CREATE TABLE session (
     add_to_cart      bigint      NOT NULL,
     purchases        bigint      NOT NULL,
     converted        boolean     NOT NULL,
+    purchased_at     timestamptz,
     revenue          numeric     NOT NULL,
     currency         text COLLATE "C" NOT NULL,
     furthest_step    smallint    NOT NULL,
@@ -40,6 +41,7 @@ COMMENT ON COLUMN session.exit_event_id IS 'merge: last by (ended_at, exit_event
 COMMENT ON COLUMN session.min_event_id IS 'merge: least';
 COMMENT ON COLUMN session.max_event_id IS 'merge: greatest';
 COMMENT ON COLUMN session.converted IS 'merge: or';
+COMMENT ON COLUMN session.purchased_at IS 'merge: least (the first purchase)';
 COMMENT ON COLUMN session.currency IS 'merge: greatest';
 COMMENT ON COLUMN session.furthest_step IS 'merge: greatest';
 COMMENT ON COLUMN session.entry_page IS 'merge: first by (started_at, entry_event_id)';
@@ -103,6 +105,7 @@ SELECT
     count(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart,
     count(*) FILTER (WHERE event_type = 'purchase') AS purchases,
     bool_or(event_type = 'purchase') AS converted,
+    min(event_time) FILTER (WHERE event_type = 'purchase') AS purchased_at,
     coalesce(sum(value) FILTER (WHERE event_type = 'purchase'), 0) AS revenue,
     coalesce(max(currency) FILTER (WHERE event_type = 'purchase'), '') AS currency,
     max(funnel_step(event_type)) AS furthest_step,

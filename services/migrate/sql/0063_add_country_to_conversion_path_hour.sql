@@ -10,12 +10,27 @@ ALTER TABLE conversion_path_hour
 ALTER TABLE conversion_path_hour ALTER COLUMN country DROP DEFAULT;
 
 -- Each changed session with its first purchase and the pages before it, among the events that it had or will have.
+-- What comes after the first purchase changes nothing here: such a session is not read again, and none beyond it.
 -- The range of ids lets the planner skip the partitions that can't hold the session; OFFSET 0 keeps it to a lookup.
 CREATE VIEW conversion_path_hour_pending AS
-WITH change AS (
-    SELECT n, session_id, started_at, device_type, source, country, min_event_id, max_event_id
-    FROM session_change
-    WHERE converted
+WITH first_new AS (
+    SELECT session_id, min(event_time) AS event_time
+    FROM pending_event
+    GROUP BY session_id
+),
+change AS (
+    SELECT
+        c.n,
+        c.session_id,
+        c.started_at,
+        c.purchased_at,
+        c.device_type,
+        c.source,
+        c.country,
+        c.min_event_id,
+        c.max_event_id
+    FROM session_change AS c
+    JOIN first_new AS f ON f.session_id = c.session_id AND f.event_time <= c.purchased_at
 ),
 visible AS (
     SELECT c.n, c.session_id, e.event_id, e.event_time, e.event_type, page_section(e.page_path) AS section
@@ -25,6 +40,7 @@ visible AS (
         FROM event AS i
         WHERE i.session_id = c.session_id
             AND i.event_id BETWEEN c.min_event_id AND c.max_event_id
+            AND i.event_time <= c.purchased_at
             AND i.event_type IN ('page_view', 'purchase')
         OFFSET 0
     ) AS e
