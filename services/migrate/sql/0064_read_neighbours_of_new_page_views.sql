@@ -1,7 +1,9 @@
 -- Moves from page to page as before, read from the new page views and their neighbours alone: a session of a million
 -- events costs no more than one of ten. What is new changes only the moves beside it, so between two new page views it
 -- is enough to know the first and the last that the rollups have; a move between these two is there with the tail and
--- without, and comes to nothing. A session's row says where there is nothing to look for.
+-- without, and comes to nothing. A session's row says where there is nothing to look for. Rows are compared and ordered
+-- in the index's three columns, session included: asked for one session by =, the planner, which knows how short most
+-- are, may read all of it and sort.
 CREATE OR REPLACE VIEW page_move AS
 WITH added AS (
     SELECT
@@ -10,9 +12,9 @@ WITH added AS (
         event_time,
         page_path,
         device_type,
-        lag(event_id) OVER session AS previous_id,
+        coalesce(lag(event_id) OVER session, '00000000-0000-0000-0000-000000000000') AS previous_id,
         coalesce(lag(event_time) OVER session, '-infinity') AS previous_time,
-        lead(event_id) OVER session AS next_id,
+        coalesce(lead(event_id) OVER session, 'ffffffff-ffff-ffff-ffff-ffffffffffff') AS next_id,
         coalesce(lead(event_time) OVER session, 'infinity') AS next_time
     FROM pending_event
     WHERE event_type = 'page_view'
@@ -35,15 +37,13 @@ page_view AS (
             FROM event AS i
             WHERE k.previous_time <= k.ended_at
                 AND k.event_time >= k.started_at
-                AND i.session_id = k.session_id
+                AND (i.session_id, i.event_time, i.event_id) > (k.session_id, k.previous_time, k.previous_id)
+                AND (i.session_id, i.event_time, i.event_id) < (k.session_id, k.event_time, k.event_id)
                 AND i.event_id BETWEEN k.min_event_id AND k.max_event_id
                 AND i.event_type = 'page_view'
-                AND i.event_time BETWEEN k.previous_time AND k.event_time
-                AND (i.event_time, i.event_id) < (k.event_time, k.event_id)
-                AND (k.previous_id IS NULL OR (i.event_time, i.event_id) > (k.previous_time, k.previous_id))
                 AND i.batch_id NOT IN (SELECT p.batch_id FROM pending_batch AS p)
                 AND i.batch_id NOT IN (SELECT d.batch_id FROM deferred_batch AS d)
-            ORDER BY i.event_time DESC, i.event_id DESC
+            ORDER BY i.session_id DESC, i.event_time DESC, i.event_id DESC
             LIMIT 1
         ) AS e
         UNION
@@ -54,15 +54,13 @@ page_view AS (
             FROM event AS i
             WHERE k.event_time <= k.ended_at
                 AND k.next_time >= k.started_at
-                AND i.session_id = k.session_id
+                AND (i.session_id, i.event_time, i.event_id) > (k.session_id, k.event_time, k.event_id)
+                AND (i.session_id, i.event_time, i.event_id) < (k.session_id, k.next_time, k.next_id)
                 AND i.event_id BETWEEN k.min_event_id AND k.max_event_id
                 AND i.event_type = 'page_view'
-                AND i.event_time BETWEEN k.event_time AND k.next_time
-                AND (i.event_time, i.event_id) > (k.event_time, k.event_id)
-                AND (k.next_id IS NULL OR (i.event_time, i.event_id) < (k.next_time, k.next_id))
                 AND i.batch_id NOT IN (SELECT p.batch_id FROM pending_batch AS p)
                 AND i.batch_id NOT IN (SELECT d.batch_id FROM deferred_batch AS d)
-            ORDER BY i.event_time, i.event_id
+            ORDER BY i.session_id, i.event_time, i.event_id
             LIMIT 1
         ) AS e
     )
