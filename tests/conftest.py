@@ -94,12 +94,22 @@ def postgres() -> Iterator[Database]:
 @pytest.fixture
 def database(postgres: Database) -> Iterator[Database]:
     """A fresh, empty database, dropped afterwards."""
+    with fresh_database(postgres) as made:
+        yield made
+
+
+@contextmanager
+def fresh_database(postgres: Database, template: Database | None = None) -> Iterator[Database]:
+    """An empty database, or a copy of one that nobody is connected to; dropped at the end."""
     name = f"test_{uuid4().hex[:12]}"
+    copied = sql.SQL(" TEMPLATE {}").format(sql.Identifier(template.dbname)) if template else sql.SQL("")
     with postgres.connect() as session:
-        session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
-    with postgres.connect() as session:
-        session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        session.execute(sql.SQL("CREATE DATABASE {}{}").format(sql.Identifier(name), copied))
+    try:
+        yield Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
+    finally:
+        with postgres.connect() as session:
+            session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
