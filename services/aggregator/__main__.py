@@ -1,4 +1,4 @@
-"""`python -m services.aggregator`: run, verify, rebuild, housekeep."""
+"""`python -m services.aggregator`: run, verify, rebuild, restore-ledger, housekeep."""
 
 from typing import Annotated
 
@@ -35,7 +35,7 @@ def verify(
     days: Annotated[int, typer.Option(min=1, help="UTC days to recount, today included.")] = 2,
     all_: Annotated[bool, typer.Option("--all", help="Recount all that raw events cover.")] = False,
 ) -> None:
-    """Recount from raw events and compare with the live views; exit code 1 if anything differs."""
+    """Recount from raw events and compare with the live views; exit code 1 if anything differs or is left out."""
     settings: AggregatorSettings = load(AggregatorSettings)
     found = recount(settings, None if all_ else days)
     table = Table("rollup", "since", "rows", "different", title="verify: live views against a recount of raw events")
@@ -45,8 +45,11 @@ def verify(
     console = Console()
     console.print(table)
     different = sum(drift.drift_rows for drift in found)
+    left_out = [drift for drift in found if drift.note]
+    for drift in left_out:
+        console.print(f"{drift.rollup} is {drift.note}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"{different} differences", highlight=False)
-    if different:
+    if different or left_out:
         raise typer.Exit(1)
 
 
@@ -70,6 +73,16 @@ def housekeep() -> None:
     logger = log.configure(settings, "aggregator")
     with connect_or_fail(settings, "housekeep", autocommit=True) as connection:
         logger.info("housekeeping done", **vars(housekeeping.keep(connection, settings, logger)))
+
+
+@app.command()
+def restore_ledger() -> None:
+    """Give events whose ledger row is gone a row again; positions and ledger add up from here on."""
+    settings: AggregatorSettings = load(AggregatorSettings)
+    with connect_or_fail(settings, "restore-ledger", autocommit=True) as connection:
+        row = connection.execute("SELECT restore_ledger()").fetchone()
+    console = Console()
+    console.print(f"{row[0] if row else 0:,} ledger rows restored; now: verify --all", highlight=False)
 
 
 if __name__ == "__main__":

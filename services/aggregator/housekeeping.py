@@ -14,7 +14,7 @@ _EXPIRED_DAYS: LiteralString = """
 SELECT day
 FROM event_partition
 WHERE day < %s
-    AND NOT EXISTS (SELECT FROM ingest_batch WHERE NOT rolled_up AND min_event_time < day + 1)
+    AND NOT EXISTS (SELECT FROM ingest_batch WHERE NOT rolled_up AND day = ANY (event_days))
 ORDER BY day
 """
 _FORGET_MINUTES: LiteralString = """
@@ -71,20 +71,20 @@ def _drop_partitions(connection: Connection, today: date, retention_days: int, l
     dropped = 0
     for (day,) in connection.execute(_EXPIRED_DAYS, [first_kept]).fetchall():
         try:
-            connection.execute("SELECT drop_event_partition(%s)", [day])
-        except errors.LockNotAvailable:
-            log.warning("partition is in use: it is dropped in a later run", day=f"{day}")
+            done = connection.execute("SELECT drop_event_partition(%s)", [day]).fetchone()
+        except errors.LockNotAvailable as error:
+            reason = error.diag.message_primary
+            log.warning("raw events past their retention are dropped in a later run", day=f"{day}", reason=reason)
             break
+        if done != (True,):
+            continue
         log.info("raw events dropped", day=f"{day}", event_retention_days=retention_days)
         dropped += 1
     return dropped
 
 
 def _expire(connection: Connection, settings: AggregatorSettings, now: datetime) -> int:
-    """Delete rows past their time; returns how many.
-
-    A ledger row outlives the raw events of its batch: an event's id is at most a day ahead of its batch.
-    """
+    """Delete rows past their time; returns how many. A ledger row outlives the raw events of its batch."""
     rows = 0
 
     def delete(statement: LiteralString, age_days: int) -> None:
@@ -92,16 +92,22 @@ def _expire(connection: Connection, settings: AggregatorSettings, now: datetime)
         if age_days:
             rows += connection.execute(statement, [now - timedelta(days=age_days)]).rowcount
 
+    def expire(statement: LiteralString, age_days: int) -> None:
+        nonlocal rows
+        if age_days:
+            deleted = connection.execute(statement, [now - timedelta(days=age_days)]).fetchone()
+            rows += deleted[0] if deleted else 0
+
     if minutes_days := settings.traffic_minute_retention_days:
         since = (now - timedelta(days=minutes_days)).replace(second=0, microsecond=0)
         with connection.transaction():
             connection.execute(_FORGET_MINUTES, [since])
             rows += connection.execute("DELETE FROM traffic_minute WHERE minute < %s", [since]).rowcount
     ledger_days = settings.event_retention_days + 2 if settings.event_retention_days else 0
-    delete("DELETE FROM ingest_batch WHERE committed_at < %s AND rolled_up", ledger_days)
+    expire("SELECT expire_dead_letters(%s)", settings.dead_letter_retention_days)
+    expire("SELECT expire_ledger(%s)", ledger_days)
     delete("DELETE FROM ingest_minute WHERE minute < %s", ledger_days)
     delete("DELETE FROM database_size_hour WHERE hour < %s", ledger_days)
-    delete("DELETE FROM dead_letter WHERE replayed_at < %s", settings.dead_letter_retention_days)
     delete("DELETE FROM aggregator_run WHERE started_at < %s", settings.aggregator_run_retention_days)
     delete("DELETE FROM verification WHERE verified_at < %s", settings.aggregator_run_retention_days)
     return rows

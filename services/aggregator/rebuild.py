@@ -2,28 +2,48 @@
 
 A shadow is filled beside the real rollups, pass by pass; only the last of it, and the swap, keep other passes waiting.
 The swap is one transaction that writes what differs: a dashboard sees all of it or nothing, and waits for neither.
-Rows whose raw events are past their retention stay as they are.
+Rows whose raw events are past their retention stay as they are. No day is dropped meanwhile, and raw events that are
+not all there, or that the ledger does not know, make it refuse: it must never take numbers away.
 """
 
 from collections.abc import Callable, Collection
-from typing import LiteralString
+from datetime import date, datetime
+from typing import LiteralString, NamedTuple
 
-from services.aggregator.horizon import raw_events_since
+from services.aggregator.horizon import keep_days, raw_events_since
 from services.aggregator.settings import AggregatorSettings
 from services.aggregator.shadow import Shadow
 from services.aggregator.tail import Tail
+from services.common import locks
 from services.common.errors import UserError
-from services.common.postgres import (
-    AGGREGATE_LOCK,
-    REBUILD_LOCK,
-    Connection,
-    connect_or_fail,
-    snapshot,
-    try_lock,
-)
+from services.common.postgres import Connection, connect_or_fail, snapshot
 
 Progress = Callable[[int, int], None]
+_LOCK_SECONDS = 5.0
 _FILLED: LiteralString = "INSERT INTO rollup_filled (rollup) VALUES (%s) ON CONFLICT DO NOTHING"
+_UNKNOWN_TO_LEDGER: LiteralString = """
+SELECT sum(e.events), array_agg(DISTINCT p.day::text)
+FROM (
+    SELECT e.tableoid, count(*) AS events
+    FROM event AS e
+    WHERE NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
+    GROUP BY 1
+) AS e
+JOIN pg_class AS c ON c.oid = e.tableoid
+JOIN event_partition AS p ON p.partition = c.relname
+"""
+_STORED: LiteralString = """
+SELECT (SELECT coalesce(sum(stored), 0) FROM partition_offset),
+    (SELECT coalesce(sum(stored), 0) FROM ingest_batch WHERE cardinality(partitions) > 0)
+    + (SELECT coalesce(sum(stored), 0) FROM ledger_carried)
+"""
+
+
+class _Raw(NamedTuple):
+    """What raw events there are: their days, and from when on they are whole."""
+
+    days: frozenset[date]
+    since: datetime | None
 
 
 def rebuild(settings: AggregatorSettings, progress: Progress, only: Collection[str] | None = None) -> dict[str, int]:
@@ -32,16 +52,47 @@ def rebuild(settings: AggregatorSettings, progress: Progress, only: Collection[s
     With `only`, the other rollups are counted, too, as some build on others, but not written.
 
     Raises:
-        UserError: PostgreSQL can't be reached, or another rebuild is running.
+        UserError: PostgreSQL can't be reached, another rebuild is running, or raw events lack.
     """
+    with locks.guard(settings, "rebuild") as guard:
+        try:
+            locks.take(guard, locks.REBUILD, _LOCK_SECONDS)
+        except locks.TakenError as taken:
+            raise UserError(f"another rebuild, or a migration, is running: wait for it ({taken})") from None
+        return rebuild_under(guard, settings, progress, only)
+
+
+def rebuild_under(
+    guard: Connection, settings: AggregatorSettings, progress: Progress, only: Collection[str] | None = None
+) -> dict[str, int]:
+    """As `rebuild`, under the rebuild's lock that the caller's transaction holds."""
     with connect_or_fail(settings, "rebuild", autocommit=True) as connection:
-        if not try_lock(connection, REBUILD_LOCK):
-            raise UserError("another rebuild is running: wait for it")
-        shadow = Shadow(connection, settings.aggregator_work_mem_mb, raw_events_since(connection))
+        _refuse_unknown_events(connection)
+        raw = _raw(connection)
+        shadow = Shadow(connection, settings.aggregator_work_mem_mb, raw.since)
         _fill(connection, shadow, settings.aggregator_pass_events, progress)
-        connection.execute("SELECT pg_advisory_lock(%s)", [AGGREGATE_LOCK])  # no pass from here to the swap
+        _keep_passes_away(guard)
         _empty_tail(settings)
-        return _swap(connection, shadow, settings.aggregator_pass_events, only)
+        return _swap(connection, shadow, settings.aggregator_pass_events, only, raw)
+
+
+def _refuse_unknown_events(connection: Connection) -> None:
+    """A batch that the ledger has forgotten would be left out of every number."""
+    events, days = connection.execute(_UNKNOWN_TO_LEDGER).fetchone() or (None, None)
+    remedy = "nothing was changed; run python -m services.aggregator restore-ledger"
+    if events:
+        raise UserError(f"{events:,} events have no row in the ledger, days {', '.join(sorted(days))}: {remedy}")
+    stored, booked = connection.execute(_STORED).fetchone() or (0, 0)
+    if stored > booked:
+        raise UserError(
+            f"the ledger accounts for {booked:,} of the {stored:,} events that partition_offset says were stored, and "
+            f"the others are not there: {remedy} if that is as it should be"
+        )
+
+
+def _raw(connection: Connection) -> _Raw:
+    days = frozenset(day for (day,) in connection.execute("SELECT day FROM event_partition"))
+    return _Raw(days, raw_events_since(connection))
 
 
 def _fill(connection: Connection, shadow: Shadow, max_events: int, progress: Progress) -> None:
@@ -58,6 +109,15 @@ def _fill(connection: Connection, shadow: Shadow, max_events: int, progress: Pro
         progress(events, total)
 
 
+def _keep_passes_away(guard: Connection) -> None:
+    """From here to the swap. However long it takes: the fill took longer, and a run tells who keeps it waiting."""
+    while True:
+        try:
+            return locks.take(guard, locks.PASSES, _LOCK_SECONDS)
+        except locks.TakenError:
+            continue
+
+
 def _empty_tail(settings: AggregatorSettings) -> None:
     """Roll up what is pending: its share of rows too old to be rebuilt must not be passed over."""
     with connect_or_fail(settings, "rebuild tail", autocommit=True) as connection:
@@ -69,8 +129,12 @@ def _empty_tail(settings: AggregatorSettings) -> None:
                 batches = tail.roll_up(settings.aggregator_pass_events).batches
 
 
-def _swap(connection: Connection, shadow: Shadow, max_events: int, only: Collection[str] | None) -> dict[str, int]:
+def _swap(
+    connection: Connection, shadow: Shadow, max_events: int, only: Collection[str] | None, raw: _Raw
+) -> dict[str, int]:
     with snapshot(connection):
+        keep_days(connection)
+        _refuse_if_dropped(raw, _raw(connection))
         shadow.follow(pending=False)
         for _ in shadow.passes(max_events):
             pass
@@ -80,3 +144,13 @@ def _swap(connection: Connection, shadow: Shadow, max_events: int, only: Collect
         for name in changed:
             connection.execute(_FILLED, [name])
     return changed
+
+
+def _refuse_if_dropped(before: _Raw, now: _Raw) -> None:
+    """Our own retention waits; somebody's hands do not, and the shadow may have read a day in part."""
+    gone = sorted(before.days - now.days)
+    if gone or now.since != before.since:
+        what = ", ".join(map(str, gone)) or f"all before {now.since:%Y-%m-%d}"
+        raise UserError(
+            f"raw events were dropped while the rebuild read them ({what}): nothing was changed; run it again"
+        )

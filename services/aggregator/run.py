@@ -9,18 +9,10 @@ import psycopg
 from services.aggregator import housekeeping
 from services.aggregator.settings import AggregatorSettings
 from services.aggregator.tail import Pass, Tail
-from services.common import backoff
+from services.common import backoff, locks
 from services.common.errors import UserError
 from services.common.log import Logger
-from services.common.postgres import (
-    AGGREGATE_LOCK,
-    Connection,
-    connect,
-    describe,
-    is_misconfigured,
-    snapshot,
-    try_lock,
-)
+from services.common.postgres import Connection, connect, describe, is_misconfigured, snapshot
 
 _BEGIN: LiteralString = "INSERT INTO aggregator_run DEFAULT VALUES RETURNING run_id"
 _RECORD: LiteralString = """
@@ -31,6 +23,8 @@ SET finished_at = CASE WHEN %(finished)s THEN clock_timestamp() END, passes = %(
     rows_expired = %(rows_expired)s, error = %(error)s
 WHERE run_id = %(run_id)s
 """
+# How long a signal to end may find us waiting for another's pass.
+_LOCK_SECONDS = 2.0
 # Faults of the database's contents or of ours: they are recorded, and trying again at once would not help.
 _FAULTS = (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError)
 
@@ -44,6 +38,7 @@ class Run:
         self._stop = stop
         self._once = once
         self._run_id: int | None = None
+        self._taken = ""
         self._deadline = time.monotonic() + settings.aggregator_run_seconds
         self.tally: dict[str, Any] = dict.fromkeys(("passes", "batches", "events", "rollup_rows", "seconds"), 0)
         self.tally |= vars(housekeeping.Chores())
@@ -51,15 +46,16 @@ class Run:
     def run(self) -> None:
         """Passes until AGGREGATOR_RUN_SECONDS are up, or, with `once`, until nothing is pending.
 
-        PostgreSQL may go away meanwhile: the run connects again until its time is up.
+        PostgreSQL may go away meanwhile: the run connects again until its time is up. Another run's passes, or a
+        rebuild's end, are waited for as long.
 
         Raises:
-            UserError: PostgreSQL stayed away or refuses us, or a pass failed for good.
+            UserError: PostgreSQL stayed away or refuses us, a pass failed for good, or none could begin.
         """
         for delay in backoff.delays():
             try:
                 with connect(self._settings, "aggregator", autocommit=True) as connection:
-                    self._alone(connection)
+                    self._recorded(connection)
                 break
             except psycopg.OperationalError as error:
                 problem = describe(error, self._settings)
@@ -68,16 +64,16 @@ class Run:
                 self._log.warning("waiting for PostgreSQL", reason=problem)
         self._log.info("run finished", **self.tally)
 
-    def _alone(self, connection: Connection) -> None:
-        """Only one aggregator works at a time; a dead one's lock is free as soon as its connection is."""
-        if not try_lock(connection, AGGREGATE_LOCK):
-            self._log.info("another aggregator is running: nothing to do")
-            return
+    def _recorded(self, connection: Connection) -> None:
+        """Whatever becomes of it, the run has a row."""
         begun = connection.execute(_BEGIN).fetchone()
         self._run_id = begun[0] if begun else None
         error: str | None = None
         try:
             self._passes(connection)
+        except UserError as fault:
+            error = str(fault)
+            raise
         except _FAULTS as fault:
             error = " ".join(str(fault).split())
             raise UserError(f"the run failed: {error}") from fault
@@ -99,9 +95,13 @@ class Run:
         while self._wait(done):
             done = self._one_pass(connection, tail)
             self._record(connection)
+        if not self.tally["passes"]:
+            raise UserError(f"no pass could begin: {self._taken}; wait for it, or end that session")
 
-    def _wait(self, last: Pass) -> bool:
-        """Until the next pass is due; at once after a full one. False when the run is over."""
+    def _wait(self, last: Pass | None) -> bool:
+        """Until the next pass is due; at once after a full one or a wait for another's. False when the run is over."""
+        if last is None:
+            return time.monotonic() < self._deadline and not self._stop.is_set()
         if self._once:
             return last.batches > 0 and not self._stop.is_set()
         full = last.events >= self._settings.aggregator_pass_events
@@ -110,10 +110,18 @@ class Run:
             return False
         return not self._stop.wait(wait_seconds)
 
-    def _one_pass(self, connection: Connection, tail: Tail) -> Pass:
-        started_at = time.monotonic()
-        with snapshot(connection):
-            done = tail.roll_up(self._settings.aggregator_pass_events)
+    def _one_pass(self, connection: Connection, tail: Tail) -> Pass | None:
+        """None while another session makes its own. A dead one's lock is free as soon as its connection is."""
+        try:
+            with snapshot(connection):
+                locks.take(connection, locks.PASSES, _LOCK_SECONDS)
+                started_at = time.monotonic()
+                done = tail.roll_up(self._settings.aggregator_pass_events)
+        except locks.TakenError as taken:
+            if str(taken) != self._taken:
+                self._taken = str(taken)
+                self._log.warning("waiting", reason=self._taken)
+            return None
         seconds = time.monotonic() - started_at
         self.tally["passes"] += 1
         self.tally["seconds"] += seconds

@@ -15,14 +15,15 @@ from services.common.rollups import Rollup
 
 _LEDGER: LiteralString = """
 CREATE TEMP TABLE ingest_batch (
-    batch_id  bigint  PRIMARY KEY,
-    stored    integer NOT NULL,
-    rolled_up boolean NOT NULL DEFAULT false
+    batch_id   bigint  PRIMARY KEY,
+    stored     integer NOT NULL,
+    event_days date[]  NOT NULL,
+    rolled_up  boolean NOT NULL DEFAULT false
 )
 """
 _FOLLOW_LEDGER: LiteralString = """
-INSERT INTO ingest_batch (batch_id, stored)
-SELECT b.batch_id, b.stored
+INSERT INTO ingest_batch (batch_id, stored, event_days)
+SELECT b.batch_id, b.stored, b.event_days
 FROM clickstream.ingest_batch AS b
 WHERE (b.rolled_up OR %(pending)s) AND b.stored > 0
     AND (%(since)s::timestamptz IS NULL OR b.max_event_time >= %(since)s)
@@ -44,12 +45,16 @@ WHERE e.batch_id = ANY (ARRAY(SELECT p.batch_id FROM pending_batch AS p))
 
 
 class Drift(NamedTuple):
-    """How a rollup compares: rows recounted, and keys at which the live view says something else."""
+    """How a rollup compares: rows recounted, and keys at which the live view says something else.
+
+    One that was left out has a note that says why.
+    """
 
     rollup: str
     since: datetime | None
     rows: int
     drift_rows: int
+    note: str = ""
 
 
 class Shadow:
@@ -57,15 +62,22 @@ class Shadow:
 
     What began before `since` is taken over from the live views as it is, so that a session or a visitor from before is
     known as such; it is neither compared nor written. With `window`, older raw events are there and are not read.
+    Unless `counted` is false, a pass stops at events that lack.
     """
 
     def __init__(
-        self, connection: Connection, work_mem_mb: int, since: datetime | None, *, window: bool = False
+        self,
+        connection: Connection,
+        work_mem_mb: int,
+        since: datetime | None,
+        *,
+        window: bool = False,
+        counted: bool = True,
     ) -> None:
         self._connection = connection
         self._since = since
         self._window = since if window else None
-        self._tail = Tail(connection, work_mem_mb)
+        self._tail = Tail(connection, work_mem_mb, counted=counted)
         connection.execute(_LEDGER)
         for rollup in self._tail.rollups:
             columns = ", ".join(rollup.columns)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import LiteralString
 
+from services.common.errors import UserError
 from services.common.postgres import Connection
 from services.common.rollups import Rollup, View, rollups, tail_views
 
@@ -25,6 +26,34 @@ WHERE total - stored < %s
 _FLAG: LiteralString = """
 UPDATE ingest_batch SET rolled_up = true WHERE batch_id IN (SELECT batch_id FROM pending_batch)
 """
+_BOOKED: LiteralString = "SELECT sum(stored) FROM ingest_batch WHERE batch_id IN (SELECT batch_id FROM pending_batch)"
+# Of a batch whose events are of a day that was dropped, some may be gone; of no batch may there be more than it stored.
+_INCOMPLETE: LiteralString = """
+WITH odd AS (
+    SELECT b.batch_id, b.stored, coalesce(e.events, 0) AS events, b.event_days
+    FROM ingest_batch AS b
+    JOIN pending_batch AS p USING (batch_id)
+    LEFT JOIN (SELECT batch_id, count(*) AS events FROM pending_event GROUP BY 1) AS e USING (batch_id)
+    WHERE coalesce(e.events, 0) <> b.stored
+        AND (coalesce(e.events, 0) > b.stored OR NOT b.event_days && ARRAY(SELECT x.day FROM expired_day AS x))
+),
+days AS (
+    SELECT DISTINCT d.day, d.day NOT IN (SELECT p.day FROM event_partition AS p) AS gone
+    FROM odd AS o
+    CROSS JOIN LATERAL unnest(o.event_days) AS d (day)
+)
+SELECT count(*), min(batch_id), max(batch_id), sum(stored), sum(events),
+    (
+        SELECT array_agg(d.day::text ORDER BY d.day)
+        FROM days AS d
+        WHERE d.gone OR NOT EXISTS (SELECT FROM days WHERE gone)
+    )
+FROM odd
+"""
+
+
+class IncompleteError(UserError):
+    """The raw events of some batches are not what the ledger says was stored."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +66,14 @@ class Pass:
 
 
 class Tail:
-    """The tail of one session, ready for passes; the session's search_path stays on its temporary tables."""
+    """The tail of one session, ready for passes; the session's search_path stays on its temporary tables.
 
-    def __init__(self, connection: Connection, work_mem_mb: int) -> None:
+    Unless `counted` is false, a pass holds the events that it finds against the ledger.
+    """
+
+    def __init__(self, connection: Connection, work_mem_mb: int, *, counted: bool = True) -> None:
         self._connection = connection
+        self._counted = counted
         self.rollups: list[Rollup] = rollups(connection)
         self._views: list[View] = [view for view in tail_views(connection) if view.name != "pending_batch"]
         connection.execute("SELECT set_config('work_mem', %s, false)", [f"{work_mem_mb}MB"])
@@ -67,6 +100,9 @@ class Tail:
         """Roll up the oldest pending batches, up to about `max_events`, in the caller's transaction.
 
         The transaction must be REPEATABLE READ: one snapshot for every step.
+
+        Raises:
+            IncompleteError: events lack that the ledger says are stored, or there are more.
         """
         batches = self._connection.execute(_CHOOSE, [max_events]).rowcount
         if not batches:
@@ -74,13 +110,26 @@ class Tail:
         events = rows = 0
         for view in filter(_is_table, self._views):
             filled = self._execute(f"INSERT INTO {view.name} {view.text}")
-            events = filled if view.name == "pending_event" else events
+            if view.name == "pending_event":
+                events = filled
+                self._hold_against_ledger(events)
             if view.readers > 1:
                 self._execute(f"ANALYZE {view.name}")
         for rollup in self.rollups:
             rows += self._execute(rollup.upsert())
         self._connection.execute(_FLAG)
         return Pass(batches, events, rows)
+
+    def _hold_against_ledger(self, events: int) -> None:
+        if not self._counted or self._connection.execute(_BOOKED).fetchone() == (events,):
+            return
+        batches, first, last, stored, found, days = self._connection.execute(_INCOMPLETE).fetchone() or (0,) * 6
+        if batches:
+            raise IncompleteError(
+                f"{found:,} of the {stored:,} events that {batches:,} batches ({first} to {last}) stored are there, "
+                f"days {', '.join(days or ['unknown'])}: nothing was changed. Bring them back from a backup; if they "
+                "are gone for good, say so by INSERT INTO clickstream.expired_day (day) VALUES (…) for these days"
+            )
 
     def clear(self) -> None:
         """Make room for another pass in the same transaction."""

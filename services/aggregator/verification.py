@@ -3,40 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
-from services.aggregator.horizon import raw_events_since, rollup_since
+from services.aggregator import books
+from services.aggregator.horizon import keep_days, raw_events_since, rollup_since
 from services.aggregator.settings import AggregatorSettings
 from services.aggregator.shadow import Drift, Shadow
+from services.common import locks
 from services.common.postgres import Connection, connect_or_fail, snapshot
+from services.common.rollups import Rollup
 
-# Two checks beside the rollups: every stored event is in the ledger, and every received message is accounted for.
-_LEDGER: LiteralString = """
-WITH booked AS (
-    SELECT batch_id, stored
-    FROM clickstream.ingest_batch
-    WHERE stored > 0
-        AND (%(since)s::timestamptz IS NULL OR committed_at >= %(since)s)
-        AND (%(raw_since)s::timestamptz IS NULL OR min_event_time >= %(raw_since)s)
-),
-counted AS (
-    SELECT batch_id, count(*) AS events
-    FROM clickstream.event
-    WHERE batch_id IN (SELECT batch_id FROM booked)
-    GROUP BY 1
-)
-SELECT count(*), count(*) FILTER (WHERE c.events IS DISTINCT FROM b.stored)
-FROM booked AS b
-LEFT JOIN counted AS c USING (batch_id)
-"""
-_ORPHANS: LiteralString = """
-SELECT count(*)
-FROM clickstream.event AS e
-WHERE (%(since)s::timestamptz IS NULL OR e.event_time >= %(since)s)
-    AND NOT EXISTS (SELECT FROM clickstream.ingest_batch AS b WHERE b.batch_id = e.batch_id)
-"""
-_BALANCE: LiteralString = """
-SELECT count(*), count(*) FILTER (WHERE received <> stored + duplicate + dead)
-FROM clickstream.partition_offset
-"""
 _RECORD: LiteralString = """
 INSERT INTO verification (verified_at, rollup, since, rows, drift_rows) VALUES (%s, %s, %s, %s, %s)
 """
@@ -45,46 +19,53 @@ INSERT INTO verification (verified_at, rollup, since, rows, drift_rows) VALUES (
 def verify(settings: AggregatorSettings, days: int | None) -> list[Drift]:
     """Recount the last `days` UTC days, today included, or with None all that raw events cover; record the result.
 
-    All is read in one snapshot, beside running consumers and aggregator.
+    All is read in one snapshot, beside running consumers and aggregator. What is left out comes with a note; only what
+    is being filled now is not recorded.
 
     Raises:
         UserError: PostgreSQL can't be reached.
     """
     with connect_or_fail(settings, "verify", autocommit=True) as connection:
         with snapshot(connection):
+            keep_days(connection)
             found = _recount(connection, settings, days)
         verified_at = datetime.now(UTC)
         with connection.transaction(), connection.cursor() as cursor:
-            cursor.executemany(_RECORD, [(verified_at, *drift) for drift in found])
+            recorded = [(verified_at, *drift[:4]) for drift in found if drift.drift_rows or not drift.note]
+            cursor.executemany(_RECORD, recorded)
     return found
 
 
 def _recount(connection: Connection, settings: AggregatorSettings, days: int | None) -> list[Drift]:
-    raw_since = since = raw_events_since(connection)
+    raw_since = window = since = raw_events_since(connection)
     if days is not None:
         window = _midnight() - timedelta(days=days - 1)
         since = max(window, raw_since) if raw_since else window
-    shadow = Shadow(connection, settings.aggregator_work_mem_mb, since, window=days is not None)
+    shadow = Shadow(connection, settings.aggregator_work_mem_mb, since, window=days is not None, counted=False)
     shadow.follow(pending=True)
     for _ in shadow.passes(settings.aggregator_pass_events):
         pass
     filled = {name for (name,) in connection.execute("SELECT rollup FROM clickstream.rollup_filled")}
     rollups = [
         shadow.compare(rollup, rollup_since(connection, rollup.name, since))
-        for rollup in shadow.rollups
         if rollup.name in filled
+        else _left_out(connection, rollup)
+        for rollup in shadow.rollups
     ]
-    return [*rollups, *_books(connection, since, raw_since)]
-
-
-def _books(connection: Connection, since: datetime | None, raw_since: datetime | None) -> list[Drift]:
-    batches = connection.execute(_LEDGER, {"since": since, "raw_since": raw_since}).fetchone() or (0, 0)
-    orphans = connection.execute(_ORPHANS, {"since": since}).fetchone() or (0,)
-    balance = connection.execute(_BALANCE).fetchone() or (0, 0)
+    booked_since = window if days is not None else None
     return [
-        Drift("ingest_batch", since, batches[0], batches[1] + orphans[0]),
-        Drift("partition_offset", None, *balance),
+        *rollups,
+        Drift("ingest_batch", booked_since, *books.ledger(connection, booked_since)),
+        Drift("partition_offset", None, *books.positions(connection)),
+        Drift("dead_letter", None, *books.dead_letters(connection)),
     ]
+
+
+def _left_out(connection: Connection, rollup: Rollup) -> Drift:
+    """A rollup without its history says too little: as it should while it is filled, and else a fault."""
+    if holder := locks.holder(connection, locks.REBUILD):
+        return Drift(rollup.name, None, 0, 0, f"left out: it is being filled by {holder}")
+    return Drift(rollup.name, None, 0, 1, "left out: it lacks its history; run python -m services.migrate")
 
 
 def _midnight() -> datetime:

@@ -13,11 +13,6 @@ from services.common.settings import PostgresSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# Advisory locks: one number for each thing that only one process may do at a time.
-MIGRATE_LOCK = 0x636C_0001
-AGGREGATE_LOCK = 0x636C_0002
-REBUILD_LOCK = 0x636C_0003
-
 # A restart, a failover or a full disk: the same statement works later.
 TRANSIENT = (
     psycopg.OperationalError,
@@ -85,11 +80,6 @@ def snapshot(connection: Connection) -> Iterator[None]:
     finally:
         if not connection.broken:
             connection.isolation_level = None
-
-
-def try_lock(connection: Connection, lock: int) -> bool:
-    """Take an advisory lock for as long as the session lives; False if another session holds it."""
-    return connection.execute("SELECT pg_try_advisory_lock(%s)", [lock]).fetchone() == (True,)
 
 
 def describe(error: psycopg.Error, settings: PostgresSettings) -> str:

@@ -4,11 +4,13 @@ import time
 from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from typing import LiteralString, cast
 
 from confluent_kafka import Message
 from msgspec import json
 
+from services.common import uuid7
 from services.common.event import COLUMNS
 from services.common.postgres import Connection
 from services.common.timestamps import rfc3339_ms
@@ -47,11 +49,11 @@ WHERE o.topic = %(topic)s AND o.partition = n.partition
 """
 _RECORD: LiteralString = """
 INSERT INTO ingest_batch (batch_id, topic, partitions, first_offsets, next_offsets, lag_messages, received, stored,
-    duplicate, dead, bytes, min_event_time, max_event_time, freshness_p50_seconds, freshness_p95_seconds,
+    duplicate, dead, bytes, min_event_time, max_event_time, event_days, freshness_p50_seconds, freshness_p95_seconds,
     freshness_p99_seconds, seconds, consumer, rolled_up)
 VALUES (%(batch_id)s, %(topic)s, %(partitions)s, %(first_offsets)s, %(next_offsets)s, %(lag_messages)s, %(received)s,
-    %(stored)s, %(duplicate)s, %(dead)s, %(bytes)s, %(min_event_time)s, %(max_event_time)s, %(p50)s, %(p95)s,
-    %(p99)s, %(seconds)s, %(consumer)s, %(stored)s = 0)
+    %(stored)s, %(duplicate)s, %(dead)s, %(bytes)s, %(min_event_time)s, %(max_event_time)s,
+    %(event_days)s::date[], %(p50)s, %(p95)s, %(p99)s, %(seconds)s, %(consumer)s, %(stored)s = 0)
 """
 _COPY_DEAD_LETTER: LiteralString = """
 COPY dead_letter (batch_id, topic, partition, message_offset, produced_at, reason, message, key, value, headers,
@@ -127,6 +129,7 @@ def record(cursor: Cursor, batch: Batch, duplicates: Counter[int], started_at: f
         "bytes": sum(map(len, batch.messages)),
         "min_event_time": min(times, default=None),  # type: ignore[type-var]  # of one form: text
         "max_event_time": max(times, default=None),  # type: ignore[type-var]
+        "event_days": _event_days(batch),
         "p50": p50,
         "p95": p95,
         "p99": p99,
@@ -136,6 +139,12 @@ def record(cursor: Cursor, batch: Batch, duplicates: Counter[int], started_at: f
     cursor.execute(_ADVANCE, books | by_partition)
     cursor.execute(_RECORD, books | totals | summary)
     return Outcome(totals["received"], stored, totals["duplicate"], totals["dead"], p95)
+
+
+def _event_days(batch: Batch) -> list[date]:
+    """The days whose partitions its events are in, found among the few minutes that their ids are of."""
+    minutes = {str(row[0])[:8] for row in batch.rows}
+    return sorted({uuid7.day_of(f"{minute}-{end}") for minute in minutes for end in ("0000", "ffff")})
 
 
 def _freshness_seconds(batch: Batch) -> tuple[float | None, ...]:

@@ -10,7 +10,7 @@ import typer
 from confluent_kafka import KafkaException
 
 from services.aggregator.settings import AggregatorSettings
-from services.common import backoff, log, shutdown
+from services.common import backoff, locks, log, shutdown
 from services.common.errors import UserError, end_with_one_line
 from services.common.postgres import Connection, connect, describe, is_misconfigured
 from services.common.settings import PostgresSettings, load
@@ -83,6 +83,11 @@ def _retry(
         try:
             step()
             return
+        except locks.TakenError as taken:  # a migration or a rebuild takes the time it takes
+            logger.warning("waiting", reason=str(taken))
+            if stop.wait(delay):
+                raise UserError(f"stopped while waiting: {taken}") from None
+            continue
         except (psycopg.OperationalError, psycopg.InternalError) as error:
             # Internal: another migration of this server changed the same role at this moment.
             problem, hopeless = describe(error, settings), is_misconfigured(error) and not also_refused

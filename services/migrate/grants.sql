@@ -26,3 +26,9 @@ $$;
 REVOKE EXECUTE ON FUNCTION create_event_partition, drop_event_partition, analyze_relation FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION create_event_partition TO clickstream_ingest, clickstream_aggregate;
 GRANT EXECUTE ON FUNCTION drop_event_partition, analyze_relation TO clickstream_aggregate;
+
+-- What is past its time goes by functions that look first, and carry its sums forward.
+REVOKE INSERT, DELETE ON ingest_batch, dead_letter FROM clickstream_aggregate;
+REVOKE INSERT, UPDATE, DELETE ON partition_offset, ledger_carried, expired_day FROM clickstream_aggregate;
+REVOKE EXECUTE ON FUNCTION expire_ledger, expire_dead_letters, restore_ledger, read_again FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION expire_ledger, expire_dead_letters, restore_ledger TO clickstream_aggregate;

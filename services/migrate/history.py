@@ -5,35 +5,44 @@ Until that is done such a rollup says too little; `verify` leaves it out.
 
 import threading
 import time
-from typing import LiteralString
 
-from services.aggregator.rebuild import rebuild
+from services.aggregator.rebuild import rebuild_under
 from services.aggregator.settings import AggregatorSettings
+from services.common import locks
 from services.common.errors import UserError
 from services.common.log import Logger
-from services.common.postgres import MIGRATE_LOCK, REBUILD_LOCK, Connection, connect_or_fail
+from services.common.postgres import Connection, connect_or_fail
 from services.common.rollups import rollups
 
 _LOG_SECONDS = 5.0
-# One that runs is waited for, also the one of a migration that was stopped a moment ago: it may do the work.
-_AFTER_A_REBUILD: LiteralString = "SELECT pg_advisory_lock(%s), pg_advisory_unlock(%s)"
 
 
 def fill(settings: AggregatorSettings, log: Logger, stop: threading.Event) -> None:
     """Fill what lacks its history; a second migration that does the same waits, and finds it done.
 
     Raises:
-        UserError: PostgreSQL can't be reached, or `stop` was set.
+        UserError: PostgreSQL can't be reached, `stop` was set, or raw events lack (see `rebuild`).
     """
-    with connect_or_fail(settings, "clickstream-migrate", autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATE_LOCK])
-        connection.execute(_AFTER_A_REBUILD, [REBUILD_LOCK, REBUILD_LOCK])
-        lacking = unfilled(connection)
+    with locks.guard(settings, "clickstream-migrate") as guard:
+        _wait_for_rebuild(guard, log, stop)
+        with connect_or_fail(settings, "clickstream-migrate", autocommit=True) as connection:
+            lacking = unfilled(connection)
         if not lacking:
             return
         log.info("filling rollups from raw events", rollups=lacking)
-        changed = rebuild(settings, _Progress(log, stop), only=lacking)
+        changed = rebuild_under(guard, settings, _Progress(log, stop), only=lacking)
         log.info("rollups are filled", rows=sum(changed.values()), rollups=lacking)
+
+
+def _wait_for_rebuild(guard: Connection, log: Logger, stop: threading.Event) -> None:
+    """One that runs is waited for, also the one of a migration that was stopped a moment ago: it may do the work."""
+    while True:
+        try:
+            return locks.take(guard, locks.REBUILD, _LOG_SECONDS)
+        except locks.TakenError as taken:
+            log.warning("waiting", reason=str(taken))
+            if stop.is_set():
+                raise UserError(f"stopped while waiting: {taken}") from None
 
 
 def unfilled(connection: Connection) -> list[str]:

@@ -1,4 +1,4 @@
-"""Numbered SQL files, applied once each, in order, under an advisory lock, with their checksums recorded.
+"""Numbered SQL files, applied once each, in order, under a lock, with their checksums recorded.
 
 All that a database lacks is applied in one transaction: nobody ever meets a version in between.
 """
@@ -11,9 +11,10 @@ from typing import LiteralString
 
 import psycopg
 
+from services.common import locks
 from services.common.errors import UserError
 from services.common.live_views import create_live_views
-from services.common.postgres import MIGRATE_LOCK, Connection
+from services.common.postgres import Connection
 from services.common.range_functions import create_range_functions
 from services.common.rollups import rollups
 
@@ -29,6 +30,8 @@ CREATE TABLE IF NOT EXISTS clickstream.schema_migration (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 """
+_MADE_BY_ANOTHER = (psycopg.errors.DuplicateSchema, psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation)
+_LOCK_SECONDS = 5.0
 # Where nothing was ever stored, no rollup lacks its history.
 _FILLED: LiteralString = """
 INSERT INTO rollup_filled (rollup)
@@ -73,21 +76,29 @@ def apply(connection: Connection, migrations: list[Migration]) -> list[str]:
 
     Raises:
         UserError: an applied migration was changed or is unknown here, or one fails.
+        TakenError: another migration is at work, or a rebuild, which a change of what it counts would spoil.
     """
-    connection.execute("SELECT pg_advisory_lock(%s)", [MIGRATE_LOCK])
     try:
-        with connection.transaction():
-            connection.execute(_BOOTSTRAP)
-            pending = _pending(connection, migrations)
-            for migration in pending:
-                _apply_one(connection, migration)
-            create_live_views(connection)
-            create_range_functions(connection)
-            connection.execute(_FILLED, [[rollup.name for rollup in rollups(connection)]])
-            connection.execute(_GRANTS.read_bytes())
-        return [migration.name for migration in pending]
-    finally:
-        connection.execute("SELECT pg_advisory_unlock(%s)", [MIGRATE_LOCK])
+        _bootstrap(connection)
+    except _MADE_BY_ANOTHER:
+        _bootstrap(connection)  # another migration did the same at this moment: now all is there
+    with connection.transaction():
+        locks.take(connection, locks.MIGRATE, _LOCK_SECONDS)
+        pending = _pending(connection, migrations)
+        if pending and _has(connection, locks.REBUILD):
+            locks.take(connection, locks.REBUILD, _LOCK_SECONDS)
+        for migration in pending:
+            _apply_one(connection, migration)
+        create_live_views(connection)
+        create_range_functions(connection)
+        connection.execute(_FILLED, [[rollup.name for rollup in rollups(connection)]])
+        connection.execute(_GRANTS.read_bytes())
+    return [migration.name for migration in pending]
+
+
+def _bootstrap(connection: Connection) -> None:
+    with connection.transaction():
+        connection.execute(_BOOTSTRAP)
 
 
 def missing(connection: Connection, migrations: list[Migration]) -> list[str]:
@@ -96,10 +107,13 @@ def missing(connection: Connection, migrations: list[Migration]) -> list[str]:
     Raises:
         UserError: an applied migration was changed or is unknown here.
     """
-    ready = connection.execute("SELECT to_regclass('clickstream.schema_migration') IS NOT NULL").fetchone()
-    if ready != (True,):
+    if not _has(connection, locks.MIGRATE):
         return [migration.name for migration in migrations]
     return [migration.name for migration in _pending(connection, migrations)]
+
+
+def _has(connection: Connection, table: str) -> bool:
+    return connection.execute("SELECT to_regclass(%s) IS NOT NULL", [table]).fetchone() == (True,)
 
 
 def _pending(connection: Connection, migrations: list[Migration]) -> list[Migration]:

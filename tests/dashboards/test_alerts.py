@@ -205,6 +205,12 @@ def test_a_rule_fires_when_provoked_and_clears(platform: Platform, name: str) ->
         assert not platform.firing(RULES[name])
 
 
+def test_runs_that_fail_make_the_aggregator_late(platform: Platform) -> None:
+    run("UPDATE aggregator_run SET finished_at = finished_at - interval '6 minutes'")(platform)
+    platform.insert("aggregator_run", started_at=platform.now, finished_at=platform.now, error="no pass could begin")
+    assert platform.firing(RULES["AggregatorLate"])
+
+
 def test_a_healthy_platform_with_a_history_is_calm(platform: Platform) -> None:
     _history(platform)
     assert {name for name, rule in RULES.items() if platform.firing(rule)} == set()

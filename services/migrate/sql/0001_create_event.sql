@@ -42,6 +42,12 @@ CREATE TABLE expired_day (
     expired_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Locks, for LOCK TABLE: one table for each thing that only one session may do at a time. They stay empty. Locking one
+-- needs rights on it, where an advisory lock is anybody's who may log in; it holds back neither readers nor vacuum.
+CREATE TABLE event_partition_lock ();
+CREATE TABLE pass_lock ();
+CREATE TABLE rebuild_lock ();
+
 CREATE FUNCTION event_partition_bound(day date) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT
 RETURN rpad(lpad(to_hex((extract(epoch FROM day::timestamp) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
@@ -54,7 +60,7 @@ AS $$
 DECLARE
     partition text := 'event_' || to_char(day, 'YYYYMMDD');
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('clickstream.event partitions'));
+    LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
     IF to_regclass(format('clickstream.%I', partition)) IS NOT NULL THEN
         RETURN false;
     END IF;
@@ -66,17 +72,37 @@ BEGIN
 END
 $$;
 
--- Drops a day's raw events and remembers the day; gives up after three seconds rather than queue everyone behind it.
-CREATE FUNCTION drop_event_partition(day date) RETURNS void
+-- Drops a day's raw events and remembers the day; false where it is not there, or an event of it is not rolled up yet.
+-- Gives up after three seconds rather than queue everyone behind it, and at once while a rebuild reads the raw events.
+CREATE FUNCTION drop_event_partition(day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp SET lock_timeout = '3s'
 AS $$
 DECLARE
     partition text := 'event_' || to_char(day, 'YYYYMMDD');
+    is_pending boolean;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('clickstream.event partitions'));
+    BEGIN
+        LOCK TABLE clickstream.rebuild_lock IN ROW SHARE MODE NOWAIT;
+    EXCEPTION WHEN lock_not_available THEN
+        RAISE EXCEPTION 'a rebuild, or a migration, needs the raw events of %: drop them when it is done', day
+            USING ERRCODE = 'lock_not_available';
+    END;
+    LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
+    IF to_regclass(format('clickstream.%I', partition)) IS NULL THEN
+        RETURN false;
+    END IF;
+    -- Whoever stores events of this day now is waited for: what is pending is known only then.
+    EXECUTE format('LOCK TABLE clickstream.%I IN ACCESS EXCLUSIVE MODE', partition);
+    EXECUTE format('SELECT EXISTS (SELECT FROM clickstream.%I WHERE batch_id = ANY '
+                   '(ARRAY(SELECT b.batch_id FROM clickstream.ingest_batch AS b WHERE NOT b.rolled_up)))',
+                   partition) INTO is_pending;
+    IF is_pending THEN
+        RETURN false;
+    END IF;
     EXECUTE format('ALTER TABLE clickstream.event DETACH PARTITION clickstream.%I', partition);
     EXECUTE format('DROP TABLE clickstream.%I', partition);
     INSERT INTO expired_day (day) VALUES (drop_event_partition.day) ON CONFLICT DO NOTHING;
+    RETURN true;
 END
 $$;
 

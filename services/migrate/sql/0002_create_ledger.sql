@@ -35,12 +35,14 @@ CREATE TABLE ingest_batch (
     bytes                 bigint      NOT NULL,
     min_event_time        timestamptz,
     max_event_time        timestamptz,
+    event_days            date[]      NOT NULL DEFAULT '{}',
     freshness_p50_seconds real,
     freshness_p95_seconds real,
     freshness_p99_seconds real,
     seconds               real        NOT NULL,
     consumer              text COLLATE "C" NOT NULL,
     note                  text COLLATE "C",
+    letters_expired       integer     NOT NULL DEFAULT 0,
     rolled_up             boolean     NOT NULL,
     committed_at          timestamptz NOT NULL DEFAULT clock_timestamp(),
     CHECK (received = stored + duplicate + dead)
@@ -49,6 +51,8 @@ CREATE TABLE ingest_batch (
 COMMENT ON COLUMN ingest_batch.partitions IS 'with first_offsets, next_offsets and lag_messages: one element a partition';
 COMMENT ON COLUMN ingest_batch.freshness_p95_seconds IS 'from produced to about to be committed, over the batch''s messages';
 COMMENT ON COLUMN ingest_batch.note IS 'why offsets were lost';
+COMMENT ON COLUMN ingest_batch.event_days IS 'UTC days of its events'' ids: the partitions that may hold them';
+COMMENT ON COLUMN ingest_batch.letters_expired IS 'how many of its dead letters were replayed and are past their time';
 COMMENT ON COLUMN ingest_batch.rolled_up IS 'the rollups hold its events; set in the transaction that adds them';
 
 CREATE INDEX ingest_batch_pending ON ingest_batch (batch_id) WHERE NOT rolled_up;
@@ -79,3 +83,170 @@ COMMENT ON COLUMN dead_letter.replay_of IS 'the dead letter whose replay this me
 
 CREATE INDEX dead_letter_failed_at ON dead_letter (failed_at);
 CREATE INDEX dead_letter_open ON dead_letter (dead_letter_id) WHERE replayed_at IS NULL;
+
+-- What the ledger's rows said that are past their time, so that positions, ledger and dead letters still add up.
+CREATE TABLE ledger_carried (
+    topic     text COLLATE "C" PRIMARY KEY,
+    received  bigint NOT NULL,
+    stored    bigint NOT NULL,
+    duplicate bigint NOT NULL,
+    dead      bigint NOT NULL,
+    lost      bigint NOT NULL,
+    letters   bigint NOT NULL,
+    last_day  date
+);
+
+COMMENT ON COLUMN ledger_carried.letters IS 'dead letters that are kept, of batches whose row is not';
+COMMENT ON COLUMN ledger_carried.last_day IS 'the newest day of their events: its raw events, and older ones, are gone';
+
+-- Deletes the ledger's oldest rows, up to the first that must stay: it is young, pending, or raw events of it may be
+-- there. Only a beginning goes, so that what is left is without holes.
+CREATE FUNCTION expire_ledger(before timestamptz) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = clickstream, pg_temp
+BEGIN ATOMIC
+    WITH gone AS (
+        DELETE FROM clickstream.ingest_batch
+        WHERE batch_id < coalesce(
+            (
+                SELECT b.batch_id
+                FROM clickstream.ingest_batch AS b
+                WHERE b.committed_at >= before
+                    OR NOT b.rolled_up
+                    OR b.event_days && ARRAY(SELECT p.day FROM clickstream.event_partition AS p)
+                ORDER BY b.batch_id
+                LIMIT 1
+            ),
+            9223372036854775807
+        )
+        RETURNING topic, received, stored, duplicate, dead, lost, letters_expired, event_days
+    ),
+    carried AS (
+        INSERT INTO clickstream.ledger_carried AS c
+        SELECT topic, sum(received), sum(stored), sum(duplicate), sum(dead), sum(lost), sum(dead - letters_expired),
+            max((SELECT max(d.day) FROM unnest(event_days) AS d (day)))
+        FROM gone
+        GROUP BY topic
+        ON CONFLICT (topic) DO UPDATE SET
+            received = c.received + excluded.received,
+            stored = c.stored + excluded.stored,
+            duplicate = c.duplicate + excluded.duplicate,
+            dead = c.dead + excluded.dead,
+            lost = c.lost + excluded.lost,
+            letters = c.letters + excluded.letters,
+            last_day = greatest(c.last_day, excluded.last_day)
+    )
+    SELECT count(*) FROM gone;
+END;
+
+-- Deletes dead letters that were replayed before a time.
+CREATE FUNCTION expire_dead_letters(before timestamptz) RETURNS bigint
+LANGUAGE sql SECURITY DEFINER SET search_path = clickstream, pg_temp
+BEGIN ATOMIC
+    WITH gone AS (
+        DELETE FROM clickstream.dead_letter WHERE replayed_at < before RETURNING topic, batch_id
+    ),
+    of_batch AS (
+        SELECT topic, batch_id, count(*) AS letters FROM gone GROUP BY 1, 2
+    ),
+    booked AS (
+        UPDATE clickstream.ingest_batch AS b
+        SET letters_expired = b.letters_expired + g.letters
+        FROM of_batch AS g
+        WHERE b.batch_id = g.batch_id
+        RETURNING b.batch_id
+    ),
+    carried AS (
+        UPDATE clickstream.ledger_carried AS c
+        SET letters = c.letters - g.letters
+        FROM (
+            SELECT topic, sum(letters) AS letters
+            FROM of_batch
+            WHERE batch_id NOT IN (SELECT batch_id FROM booked)
+            GROUP BY 1
+        ) AS g
+        WHERE c.topic = g.topic
+    )
+    SELECT count(*) FROM gone;
+END;
+
+-- Gives events whose ledger row is gone a row again, and lets the books begin anew from what is there; returns the
+-- rows made. They count as rolled up: a row is only ever deleted after that, and `verify` tells if it was not so.
+CREATE FUNCTION restore_ledger() RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp
+AS $$
+DECLARE
+    restored bigint;
+BEGIN
+    INSERT INTO ingest_batch (batch_id, topic, partitions, first_offsets, next_offsets, lag_messages, received, stored,
+        duplicate, dead, bytes, min_event_time, max_event_time, event_days, seconds, consumer, note, rolled_up,
+        committed_at)
+    SELECT e.batch_id, '', '{}', '{}', '{}', '{}', sum(e.events) + coalesce(max(d.letters), 0), sum(e.events), 0,
+        coalesce(max(d.letters), 0), 0, min(e.since), max(e.until), array_agg(p.day ORDER BY p.day), 0, '',
+        'restored from its events', true, max(e.until)
+    FROM (
+        SELECT batch_id, tableoid, count(*) AS events, min(event_time) AS since, max(event_time) AS until
+        FROM event AS e
+        WHERE NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
+        GROUP BY 1, 2
+    ) AS e
+    JOIN pg_class AS c ON c.oid = e.tableoid
+    JOIN event_partition AS p ON p.partition = c.relname
+    LEFT JOIN (SELECT batch_id, count(*) AS letters FROM dead_letter GROUP BY 1) AS d ON d.batch_id = e.batch_id
+    GROUP BY 1;
+    GET DIAGNOSTICS restored = ROW_COUNT;
+    INSERT INTO ledger_carried AS c
+    SELECT o.topic, o.received - coalesce(b.received, 0), o.stored - coalesce(b.stored, 0),
+        o.duplicate - coalesce(b.duplicate, 0), o.dead - coalesce(b.dead, 0), o.lost - coalesce(b.lost, 0),
+        (
+            SELECT count(*)
+            FROM dead_letter AS d
+            WHERE d.topic = o.topic AND NOT EXISTS (SELECT FROM ingest_batch AS l WHERE l.batch_id = d.batch_id)
+        ),
+        NULL
+    FROM (
+        SELECT topic, sum(received) AS received, sum(stored) AS stored, sum(duplicate) AS duplicate, sum(dead) AS dead,
+            sum(lost) AS lost
+        FROM partition_offset
+        GROUP BY 1
+    ) AS o
+    LEFT JOIN (
+        SELECT topic, sum(received) AS received, sum(stored) AS stored, sum(duplicate) AS duplicate, sum(dead) AS dead,
+            sum(lost) AS lost
+        FROM ingest_batch
+        WHERE cardinality(partitions) > 0
+        GROUP BY 1
+    ) AS b ON b.topic = o.topic
+    ON CONFLICT (topic) DO UPDATE SET
+        received = excluded.received,
+        stored = excluded.stored,
+        duplicate = excluded.duplicate,
+        dead = excluded.dead,
+        lost = excluded.lost,
+        letters = excluded.letters;
+    RETURN restored;
+END
+$$;
+
+-- Sets a partition's position back, to read messages again; the ledger tells, so that no offset is claimed twice.
+-- The consumers must be stopped.
+CREATE FUNCTION read_again(of_topic text, of_partition integer, from_offset bigint) RETURNS void
+LANGUAGE sql SET search_path = clickstream, pg_temp
+BEGIN ATOMIC
+    WITH moved AS (
+        UPDATE clickstream.partition_offset AS o
+        SET next_offset = from_offset
+        FROM (
+            SELECT next_offset
+            FROM clickstream.partition_offset
+            WHERE topic = of_topic AND partition = of_partition
+            FOR UPDATE
+        ) AS was
+        WHERE o.topic = of_topic AND o.partition = of_partition AND o.next_offset > from_offset
+        RETURNING was.next_offset
+    )
+    INSERT INTO clickstream.ingest_batch (topic, partitions, first_offsets, next_offsets, lag_messages, received,
+        stored, duplicate, dead, bytes, seconds, consumer, note, rolled_up)
+    SELECT of_topic, ARRAY[of_partition], ARRAY[next_offset], ARRAY[from_offset], ARRAY[0], 0, 0, 0, 0, 0, 0,
+        current_user, 'set back to read messages again', true
+    FROM moved;
+END;
