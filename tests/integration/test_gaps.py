@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from tests.conftest import Database, create_topic
 from tests.integration.pipeline import Pipeline, topic_ends, wait_until
 from tests.integration.readings import Books, books, free_port, metric, stored_ids
-from tests.integration.sending import send_events
+from tests.integration.sending import remove_all, send_events
 
 LOST_OFFSETS = "clickstream_consumer_lost_offsets_total"
 pytestmark = pytest.mark.parametrize("topic", [3], indirect=True)
@@ -21,7 +21,7 @@ def test_messages_that_retention_removed_while_no_consumer_ran_are_counted_as_lo
     first = _store(pipeline, 600, seed=1)
     read_up_to = topic_ends(pipeline.bootstrap, pipeline.topic)
     send_events(pipeline.bootstrap, pipeline.topic, 600, seed=2)
-    kept_from = _remove_all(pipeline)
+    kept_from = remove_all(pipeline.bootstrap, pipeline.topic)
     last = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=3)
 
     port = free_port()
@@ -48,7 +48,7 @@ def test_messages_removed_while_the_database_was_away_are_counted_as_lost(pipeli
         second = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=2)
         wait_until(lambda: "it is kept and tried again" in consumer.log.read_text(), "the consumer to notice")
         third = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=3)
-        kept_from = _remove_all(pipeline)
+        kept_from = remove_all(pipeline.bootstrap, pipeline.topic)
         last = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=4)
     pipeline.wait_until_stored()
 
@@ -126,16 +126,6 @@ def _store(pipeline: Pipeline, count: int, seed: int) -> set[str]:
     consumer.ask_to_stop()
     pipeline.succeed(consumer)
     return sent
-
-
-def _remove_all(pipeline: Pipeline) -> dict[int, int]:
-    """Retention takes whatever is there; returns where each partition begins now."""
-    ends = topic_ends(pipeline.bootstrap, pipeline.topic)
-    admin = AdminClient({"bootstrap.servers": pipeline.bootstrap})
-    removed = admin.delete_records([TopicPartition(pipeline.topic, p, end) for p, end in ends.items()])
-    for future in removed.values():
-        future.result(30)
-    return ends
 
 
 def _make_anew(pipeline: Pipeline) -> None:

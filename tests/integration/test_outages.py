@@ -2,14 +2,12 @@
 
 import subprocess
 import time
-from collections.abc import Iterator
 from os import urandom
 from pathlib import Path
 
 import pytest
 
-from local.embedded import Platform, platform
-from tests.conftest import Database, folder_for_everyone
+from local.embedded import Platform
 from tests.integration.pipeline import Pipeline, scalar, wait_until
 from tests.integration.readings import ask, assert_exactly_once, free_port, metric, stored_ids
 from tests.integration.sending import send, send_events
@@ -19,30 +17,6 @@ SESSION_TIMEOUT_SECONDS = 3
 IN_TIME_SECONDS = 8.0
 _QUICK = {"CONSUMER_SESSION_TIMEOUT_SECONDS": str(SESSION_TIMEOUT_SECONDS)}
 _AWAY = "PostgreSQL can't take the batch now: it is kept and tried again"
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Platform]:
-    """A broker and a database server of this module's own, for tests that stop and start them."""
-    with folder_for_everyone() as data, platform(data, postgres_settings={"fsync": "off"}) as running:
-        yield running
-
-
-@pytest.fixture
-def stoppable(servers: Platform, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
-    """Services on a database and a topic of the test's own; both servers run again at its end."""
-    name = f"t{abs(hash(request.node.name))}"
-    postgres = servers.postgres
-    postgres.create_database(name)
-    database = Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
-    running = Pipeline(database, servers.kafka.bootstrap, name, tmp_path)
-    running.succeed(running.start("migrate", "migrate"))
-    yield running
-    running.kill_all()
-    for server in (servers.postgres, servers.kafka):
-        if not server.running:
-            server.start()
-        server.wait_ready()
 
 
 def test_a_consumer_that_starts_before_the_database_waits_and_then_stores_everything(
