@@ -26,8 +26,8 @@ from services.consumer.settings import ConsumerSettings
 _CHUNK_MESSAGES = 1000
 _STATISTICS_MS = 2000
 _LOOK_SECONDS = 3.0
-_NO_EPOCH = -1
-_CUT_AT = re.compile(r"truncation detected.* broker end offset is (\d+)")
+_SETTLE_SECONDS = 1.0
+_CUT = re.compile(r"truncation detected at offset \d+ \(leader epoch (\d+)\): broker end offset is (\d+)")
 
 
 class Intake:
@@ -156,19 +156,29 @@ class Intake:
     def _start_at(self, taken: dict[int, Position]) -> None:
         """Assigning anew, unlike seeking, also discards whatever was fetched from elsewhere."""
         self._consumer.incremental_unassign([TopicPartition(self._topic, p) for p in taken])
-        started = [
-            TopicPartition(
-                self._topic, p, at.next_offset, leader_epoch=_NO_EPOCH if at.leader_epoch is None else at.leader_epoch
-            )
-            for p, at in taken.items()
-        ]
-        self._consumer.incremental_assign(started)
-        self._consumer.resume(started)
+        started = {p: TopicPartition(self._topic, p, position.next_offset) for p, position in taken.items()}
+        self._consumer.incremental_assign([*started.values()])
+        self._consumer.pause([*started.values()])
         for partition, position in taken.items():
-            self._positions[partition] = position
-            self._cuts.pop(partition, None)
-            self._ends.pop(partition, None)
-        self._unpositioned -= taken.keys()
+            if position.leader_epoch is None or self._validate(partition, position.next_offset, position.leader_epoch):
+                self._consumer.resume([started[partition]])
+                self._positions[partition] = position
+                self._cuts.pop(partition, None)
+                self._ends.pop(partition, None)
+                self._unpositioned.discard(partition)
+
+    def _validate(self, partition: int, offset: int, leader_epoch: int) -> bool:
+        """Let the client ask whether the log was cut since: only a seek does, and not while an assignment settles."""
+        until = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < until:
+            try:
+                self._consumer.seek(TopicPartition(self._topic, partition, offset, leader_epoch=leader_epoch))
+                return True
+            except KafkaException as error:
+                if error.args[0].code() not in (KafkaError._STATE, KafkaError._PREV_IN_PROGRESS):
+                    raise
+                time.sleep(0.01)
+        return False
 
     def collect(self) -> Batch | None:
         """A batch, once it is full or its first message has waited long enough; None if nothing came."""
@@ -357,13 +367,18 @@ class Intake:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             partition = message.partition()
             if partition in self._positions:
-                if (cut := _CUT_AT.search(error.str())) is not None:
-                    self._cuts[partition] = int(cut[1])
+                self._note_cut(partition, error.str())
                 self._hold({partition})
         elif will_pass(error):
             self.broker.is_away(error.str())
         else:
             raise KafkaException(error)
+
+    def _note_cut(self, partition: int, text: str) -> None:
+        """Where the client found that the log ends for the epoch we read; it may say so twice, the second time late."""
+        cut, epoch = _CUT.search(text), self._positions[partition].leader_epoch
+        if cut is not None and epoch is not None and epoch <= int(cut[1]):
+            self._cuts[partition] = int(cut[2])
 
 
 def _agree(row: Position, ours: Position) -> bool:
