@@ -313,8 +313,9 @@ class Intake:
             self._paused = True
 
     def resume(self) -> None:
-        """Fetch again."""
+        """Fetch again, of the same topic: meanwhile it may have been made anew."""
         if self._paused:
+            self._notice_new_topic(None)
             self._paused = False
             self._consumer.resume([TopicPartition(self._topic, p) for p in self._positions])
 
