@@ -43,6 +43,7 @@ class Intake:
         self._topic = settings.kafka_topic
         self._positions: dict[int, Position] = {}
         self._unpositioned: set[int] = set()
+        self._gone: set[int] = set()  # assigned, but not on the topic: until the group notices
         self._past: dict[int, Update] = {}  # read on to an end that is behind the last message
         self._ends: dict[int, Position] = {}  # as last seen, of those that have none now
         self._cuts: dict[int, int] = {}
@@ -127,6 +128,8 @@ class Intake:
         if moved:
             self._log.warning("positions in PostgreSQL are not where we left them", partitions=sorted(moved))
         self._hold(moved)
+        self._unpositioned |= self._gone
+        self._gone = set()
         self._compared_at, self._compared_with = time.monotonic(), connection
 
     def _take(self, connection: Connection) -> None:
@@ -146,6 +149,8 @@ class Intake:
         for gap in gaps:
             metrics.LOST.inc(gap.lost)
             self._log.error("gap in the topic", **vars(gap))
+        self._gone |= self._unpositioned - found.partitions
+        self._unpositioned &= found.partitions
         self._start_at(taken)
 
     def _tell_of_no_identity(self, identity: str | None) -> None:
@@ -359,6 +364,7 @@ class Intake:
             self._past.pop(tp.partition, None)
             self._cuts.pop(tp.partition, None)
             self._unpositioned.discard(tp.partition)
+            self._gone.discard(tp.partition)
             metrics.forget(tp.partition)
 
     def _on_message_error(self, message: Message) -> None:
