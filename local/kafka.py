@@ -82,7 +82,7 @@ class Kafka(Server):
         storage.mkdir(parents=True, exist_ok=True)
         self._settings.write_text(_SETTINGS.format(bootstrap=self.bootstrap, controller=self._controller, data=storage))
         if not (storage / "meta.properties").exists():
-            tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", str(self._settings)]
+            tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={self._cluster_id}", "-c", str(self._settings)]
             done = subprocess.run(
                 [*self._java, *tool], env=self._environment, check=False, capture_output=True, text=True
             )

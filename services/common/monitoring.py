@@ -13,11 +13,14 @@ from services.common.errors import UserError
 class Health:
     """Alive while the main loop ticks; ready while nothing says why not.
 
-    A dependency that is away makes a service not ready, never dead: a restart would not bring it back.
+    A dependency that is away makes a service not ready, never dead: a restart would not bring it back. So does one that
+    gives no answer, and no word of the main loop is needed for it: that waits.
     """
 
-    def __init__(self, stall_seconds: float = 60.0) -> None:
+    def __init__(self, stall_seconds: float = 60.0, answer_seconds: float = 5.0) -> None:
         self._stall_seconds = stall_seconds
+        self._answer_seconds = answer_seconds
+        self._waits: tuple[str, float] | None = None
         self._ticked_at = time.monotonic()
         self._not_ready: str | None = "starting"
 
@@ -33,14 +36,25 @@ class Health:
         """The service can't do its work now, and why."""
         self._not_ready = reason
 
+    def waits_for(self, dependency: str) -> None:
+        """The main loop asks it now, and goes on when it answers; the caller sees to it that this ends."""
+        self._waits = (dependency, time.monotonic())
+
+    def has_answer(self) -> None:
+        """The main loop goes on."""
+        self._waits = None
+        self.tick()
+
     def liveness(self) -> tuple[int, str]:
         """HTTP status and text for /healthz."""
-        idle = time.monotonic() - self._ticked_at
+        idle = time.monotonic() - self._ticked_at if self._waits is None else 0.0
         return (200, "ok") if idle < self._stall_seconds else (503, f"main loop has not come round for {idle:.0f} s")
 
     def readiness(self) -> tuple[int, str]:
         """HTTP status and text for /readyz."""
         reason = self._not_ready
+        if (waits := self._waits) is not None and (waited := time.monotonic() - waits[1]) > self._answer_seconds:
+            reason = f"{waits[0]}: no answer for {waited:.0f} s"
         return (200, "ok") if reason is None else (503, reason)
 
 

@@ -1,7 +1,7 @@
 """Messages taken together: what is committed in one transaction, or not at all."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -27,8 +27,10 @@ class Batch:
     """Messages of one topic in the order they were consumed, and what validation made of them.
 
     `first_offsets` is where each partition stood before the batch, `next_offsets` where it stands after it;
-    `high_watermarks` is the end of each partition as far as the broker has told. `rows[i]` came from
-    `row_messages[i]`. The ledger gives `batch_id` before the first row is made.
+    `high_watermarks` is the end of each partition as far as the broker has told. `topic_ids` is what the topic was
+    when the positions were taken, `leader_epochs` that of the last message: missing where the broker does not tell.
+    `on_block` hears of each block that is validated. `rows[i]` came from `row_messages[i]`. The ledger gives `batch_id`
+    before the first row is made.
     """
 
     topic: str
@@ -36,6 +38,9 @@ class Batch:
     first_offsets: dict[int, int]
     next_offsets: dict[int, int]
     high_watermarks: dict[int, int]
+    topic_ids: dict[int, str] = field(default_factory=dict)
+    leader_epochs: dict[int, int] = field(default_factory=dict)
+    on_block: Callable[[], None] = lambda: None
     batch_id: int = 0
     rows: list[Row] = field(default_factory=list)
     row_messages: list[Message] = field(default_factory=list)
@@ -67,6 +72,7 @@ class Batch:
         else:
             self._sort_out(block, checked)
         self._validated += len(block)
+        self.on_block()
 
     def _sort_out(self, block: list[Message], checked: list[Row | Invalid]) -> None:
         for message, result in zip(block, checked, strict=True):

@@ -22,7 +22,7 @@ _YEAR_10000_MS = 253_402_300_800_000
 _EVENT_TIME = COLUMNS.index("event_time")
 
 _CLAIM: LiteralString = """
-SELECT partition, next_offset, (SELECT nextval('ingest_batch_batch_id_seq'))
+SELECT partition, next_offset, topic_id, (SELECT nextval('ingest_batch_batch_id_seq'))
 FROM partition_offset
 WHERE topic = %s AND partition = ANY (%s)
 ORDER BY partition
@@ -39,12 +39,13 @@ WHERE o.topic = %s AND o.partition = ANY (%s)
 """
 _ADVANCE: LiteralString = """
 UPDATE partition_offset AS o
-SET next_offset = n.next_offset, high_watermark = n.high_watermark, received = o.received + n.received,
+SET next_offset = n.next_offset, high_watermark = n.high_watermark, leader_epoch = n.leader_epoch,
+    received = o.received + n.received,
     stored = o.stored + n.received - n.duplicate - n.dead, duplicate = o.duplicate + n.duplicate,
     dead = o.dead + n.dead, updated_at = clock_timestamp()
 FROM unnest(%(partitions)s::integer[], %(next_offsets)s::bigint[], %(high_watermarks)s::bigint[],
-    %(received)s::bigint[], %(duplicate)s::bigint[], %(dead)s::bigint[])
-    AS n (partition, next_offset, high_watermark, received, duplicate, dead)
+    %(leader_epochs)s::integer[], %(received)s::bigint[], %(duplicate)s::bigint[], %(dead)s::bigint[])
+    AS n (partition, next_offset, high_watermark, leader_epoch, received, duplicate, dead)
 WHERE o.topic = %(topic)s AND o.partition = n.partition
 """
 _RECORD: LiteralString = """
@@ -80,12 +81,15 @@ class Outcome:
 def claim(cursor: Cursor, batch: Batch) -> None:
     """Lock the batch's positions, each of which must be where the batch begins; gives the batch its id.
 
+    The same offset of a topic made anew is another place: there the position counts as gone (-1).
+
     Raises:
         FencedError: one is not.
     """
     positions = {}
-    for partition, next_offset, batch_id in cursor.execute(_CLAIM, [batch.topic, batch.partitions]):
-        positions[partition] = next_offset
+    for partition, next_offset, topic_id, batch_id in cursor.execute(_CLAIM, [batch.topic, batch.partitions]):
+        same_topic = topic_id is None or batch.topic_ids.get(partition, topic_id) == topic_id
+        positions[partition] = next_offset if same_topic else -1
         batch.batch_id = batch.batch_id or batch_id
     if positions != batch.first_offsets:
         moved = {p: (batch.first_offsets[p], positions.get(p)) for p in batch.partitions}
@@ -116,6 +120,7 @@ def record(cursor: Cursor, batch: Batch, duplicates: Counter[int], started_at: f
         "first_offsets": [batch.first_offsets[p] for p in partitions],
         "next_offsets": [batch.next_offsets[p] for p in partitions],
         "high_watermarks": [batch.high_watermarks[p] for p in partitions],
+        "leader_epochs": [batch.leader_epochs.get(p) for p in partitions],
     }
     by_partition = {
         "received": [received[p] for p in partitions],

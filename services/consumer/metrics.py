@@ -38,8 +38,12 @@ def stored(batch: Batch, outcome: Outcome, seconds: float, age_seconds: float) -
     if outcome.freshness_p95_seconds is not None:
         FRESHNESS_SECONDS.set(outcome.freshness_p95_seconds)
     for partition in batch.partitions:
-        lag = batch.high_watermarks[partition] - batch.next_offsets[partition]
-        LAG_MESSAGES.labels(str(partition)).set(max(0, lag))
+        lag(partition, batch.high_watermarks[partition] - batch.next_offsets[partition])
+
+
+def lag(partition: int, messages: int) -> None:
+    """So much waits."""
+    LAG_MESSAGES.labels(str(partition)).set(max(0, messages))
 
 
 def forget(partition: int) -> None:

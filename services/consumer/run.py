@@ -15,6 +15,7 @@ from services.consumer import metrics
 from services.consumer.batch import Batch
 from services.consumer.intake import Intake
 from services.consumer.ledger import FencedError
+from services.consumer.patience import Patience
 from services.consumer.settings import ConsumerSettings
 from services.consumer.store import Store
 
@@ -33,6 +34,7 @@ class Runner:
         self._log = log
         self._health = health
         self._stop = stop
+        self._patience = Patience(settings, health, log, stop)
         self._connection: Connection | None = None
         self._store: Store | None = None
 
@@ -44,7 +46,7 @@ class Runner:
         """
         calm_garbage_collection()
         self._connect_first()
-        intake = Intake(self._settings, self._log)
+        intake = Intake(self._settings, self._log, self._patience)
         try:
             while not self._stop.is_set():
                 self._health.tick()
@@ -76,13 +78,15 @@ class Runner:
     def _connect(self) -> tuple[Connection, Store]:
         if self._connection is None or self._connection.closed or self._store is None:
             settings = self._settings
+            self._store = None
             self._connection = connect(settings, f"consumer {settings.consumer_name}", autocommit=True)
-            self._store = Store(
-                self._connection,
-                settings.consumer_name,
-                settings.event_retention_days,
-                settings.consumer_event_max_bytes,
-            )
+            with self._patience.call(self._connection):
+                self._store = Store(
+                    self._connection,
+                    settings.consumer_name,
+                    settings.event_retention_days,
+                    settings.consumer_event_max_bytes,
+                )
         return self._connection, self._store
 
     def _positioned(self, intake: Intake) -> bool:
@@ -98,9 +102,12 @@ class Runner:
     def _commit(self, intake: Intake, batch: Batch) -> None:
         """Store a batch, however long the database is away; drop it if it is not ours any more, or on a stop."""
         started_at = time.monotonic()
+        batch.on_block = self._patience.goes_on
         for delay in backoff.delays():
             try:
-                outcome = self._connect()[1].commit(batch)
+                connection, store = self._connect()
+                with self._patience.call(connection):
+                    outcome = store.commit(batch)
             except FencedError as error:
                 metrics.FENCES.inc()
                 self._log.warning("another consumer owns a partition: batch dropped", moved=str(error))
@@ -131,7 +138,7 @@ class Runner:
             intake.keep_alive(min(left, 0.2))
 
     def _report(self, intake: Intake) -> None:
-        if intake.broker.problem is None:
+        if intake.problem is None:
             self._health.ready()
         else:
-            self._health.not_ready(f"broker: {intake.broker.problem}")
+            self._health.not_ready(intake.problem)

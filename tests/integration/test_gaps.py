@@ -4,15 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from tests.conftest import Database, create_topic
 from tests.integration.pipeline import Pipeline, topic_ends, wait_until
-from tests.integration.readings import Books, books, free_port, metric, stored_ids
-from tests.integration.sending import send_events
+from tests.integration.readings import Books, ask, books, free_port, metric, stored_ids
+from tests.integration.sending import remove_all, send_events
 
+LAG = "clickstream_consumer_lag_messages"
 LOST_OFFSETS = "clickstream_consumer_lost_offsets_total"
 pytestmark = pytest.mark.parametrize("topic", [3], indirect=True)
 
@@ -21,7 +22,7 @@ def test_messages_that_retention_removed_while_no_consumer_ran_are_counted_as_lo
     first = _store(pipeline, 600, seed=1)
     read_up_to = topic_ends(pipeline.bootstrap, pipeline.topic)
     send_events(pipeline.bootstrap, pipeline.topic, 600, seed=2)
-    kept_from = _remove_all(pipeline)
+    kept_from = remove_all(pipeline.bootstrap, pipeline.topic)
     last = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=3)
 
     port = free_port()
@@ -48,7 +49,7 @@ def test_messages_removed_while_the_database_was_away_are_counted_as_lost(pipeli
         second = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=2)
         wait_until(lambda: "it is kept and tried again" in consumer.log.read_text(), "the consumer to notice")
         third = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=3)
-        kept_from = _remove_all(pipeline)
+        kept_from = remove_all(pipeline.bootstrap, pipeline.topic)
         last = send_events(pipeline.bootstrap, pipeline.topic, 600, seed=4)
     pipeline.wait_until_stored()
 
@@ -94,6 +95,51 @@ def test_a_topic_made_anew_while_the_consumer_runs_is_read_from_its_beginning(
     assert consumer.running
 
 
+@pytest.mark.parametrize("runs", [True, False], ids=["while the consumer runs", "while none runs"])
+def test_a_topic_made_anew_with_fewer_partitions_is_read_and_the_one_that_is_no_more_gets_its_gap(
+    pipeline: Pipeline, runs: bool
+) -> None:
+    port = free_port()
+    if runs:
+        pipeline.consumer(MONITORING_PORT=str(port))
+        first = send_events(pipeline.bootstrap, pipeline.topic, 900, seed=1)
+        pipeline.wait_until_stored()
+    else:
+        first = _store(pipeline, 900, seed=1)
+    _make_anew(pipeline, partitions=2)
+    second = send_events(pipeline.bootstrap, pipeline.topic, 300, seed=2)
+    if not runs:
+        pipeline.consumer("second", MONITORING_PORT=str(port))
+    wait_until(lambda: first | second <= _stored(pipeline), "all events of the new topic to be stored", 40)
+    wait_until(lambda: ask(port, "/readyz")[0] == 200, "the consumer to be ready")
+    pipeline.wait_until_stored()
+    assert _stored(pipeline) == first | second
+    anew = "the topic was made anew"
+    assert {(gap[0], *gap[2:]) for gap in _gaps(pipeline)} == {
+        (0, 0, 0, anew),
+        (1, 0, 0, anew),
+        (2, 0, 0, f"{anew} without this partition"),
+    }
+
+
+def test_what_was_unread_when_the_topic_was_made_anew_is_counted_as_lost(pipeline: Pipeline) -> None:
+    port = free_port()
+    consumer = pipeline.consumer(MONITORING_PORT=str(port))
+    first = send_events(pipeline.bootstrap, pipeline.topic, 300, seed=1)
+    pipeline.wait_until_stored()
+    with away(pipeline.database):
+        wait_until(lambda: "it is kept and tried again" in consumer.log.read_text(), "the consumer to notice")
+        unread = send_events(pipeline.bootstrap, pipeline.topic, 1000, seed=2)
+        wait_until(lambda: metric(port, LAG) == 1000, "the consumer to see what waits")
+        _make_anew(pipeline, partitions=2)
+        last = send_events(pipeline.bootstrap, pipeline.topic, 300, seed=3)
+    wait_until(lambda: first | last <= _stored(pipeline), "all events of the new topic to be stored", 40)
+    wait_until(lambda: len(_gaps(pipeline)) == 3, "the gaps")
+    lost = sum(line.lost for line in _books(pipeline).values())
+    assert lost + len(_stored(pipeline) & unread) == 1000
+    assert lost == sum(gap[3] for gap in _gaps(pipeline)) > 0
+
+
 def _assert_made_anew_is_recorded(pipeline: Pipeline) -> None:
     gaps = _gaps(pipeline)
     assert {(partition, to, lost, note) for partition, _, to, lost, note in gaps} == {
@@ -128,24 +174,14 @@ def _store(pipeline: Pipeline, count: int, seed: int) -> set[str]:
     return sent
 
 
-def _remove_all(pipeline: Pipeline) -> dict[int, int]:
-    """Retention takes whatever is there; returns where each partition begins now."""
-    ends = topic_ends(pipeline.bootstrap, pipeline.topic)
-    admin = AdminClient({"bootstrap.servers": pipeline.bootstrap})
-    removed = admin.delete_records([TopicPartition(pipeline.topic, p, end) for p, end in ends.items()])
-    for future in removed.values():
-        future.result(30)
-    return ends
-
-
-def _make_anew(pipeline: Pipeline) -> None:
+def _make_anew(pipeline: Pipeline, partitions: int = 3) -> None:
     """Delete the topic and create it again; its deletion takes a moment."""
     admin = AdminClient({"bootstrap.servers": pipeline.bootstrap})
     admin.delete_topics([pipeline.topic])[pipeline.topic].result(30)
 
     def created() -> bool:
         try:
-            create_topic(pipeline.bootstrap, pipeline.topic, 3)
+            create_topic(pipeline.bootstrap, pipeline.topic, partitions)
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False

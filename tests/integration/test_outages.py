@@ -1,48 +1,29 @@
 """The database or the broker is away, full, locked or wrong: nothing is lost, and one line says what is the matter."""
 
+import os
+import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from os import urandom
 from pathlib import Path
 
 import pytest
 
-from local.embedded import Platform, platform
-from tests.conftest import Database, folder_for_everyone
+from local.embedded import Platform
 from tests.integration.pipeline import Pipeline, scalar, wait_until
+from tests.integration.proxy import proxy
 from tests.integration.readings import ask, assert_exactly_once, free_port, metric, stored_ids
 from tests.integration.sending import send, send_events
 
+MOVED = "positions in PostgreSQL are not where we left them"
 MIB = 1024 * 1024
 SESSION_TIMEOUT_SECONDS = 3
 IN_TIME_SECONDS = 8.0
 _QUICK = {"CONSUMER_SESSION_TIMEOUT_SECONDS": str(SESSION_TIMEOUT_SECONDS)}
 _AWAY = "PostgreSQL can't take the batch now: it is kept and tried again"
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Platform]:
-    """A broker and a database server of this module's own, for tests that stop and start them."""
-    with folder_for_everyone() as data, platform(data, postgres_settings={"fsync": "off"}) as running:
-        yield running
-
-
-@pytest.fixture
-def stoppable(servers: Platform, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pipeline]:
-    """Services on a database and a topic of the test's own; both servers run again at its end."""
-    name = f"t{abs(hash(request.node.name))}"
-    postgres = servers.postgres
-    postgres.create_database(name)
-    database = Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
-    running = Pipeline(database, servers.kafka.bootstrap, name, tmp_path)
-    running.succeed(running.start("migrate", "migrate"))
-    yield running
-    running.kill_all()
-    for server in (servers.postgres, servers.kafka):
-        if not server.running:
-            server.start()
-        server.wait_ready()
 
 
 def test_a_consumer_that_starts_before_the_database_waits_and_then_stores_everything(
@@ -241,3 +222,128 @@ def limit_file_size(pid: int, size: str) -> None:
     owner = Path(f"/proc/{pid}").stat()
     command = ["prlimit", f"--pid={pid}", f"--fsize={size}:"]
     subprocess.run(command, check=True, user=owner.st_uid, group=owner.st_gid)
+
+
+def test_a_failover_to_a_copy_that_lags_is_noticed_by_a_consumer_at_rest(
+    stoppable: Pipeline, servers: Platform
+) -> None:
+    postgres, port = servers.postgres, free_port()
+    consumer = stoppable.consumer(MONITORING_PORT=str(port))
+    sent = send_events(stoppable.bootstrap, stoppable.topic, 500, seed=1)
+    stoppable.wait_until_stored()
+    older = postgres.data.with_name("older")
+    postgres.stop()
+    subprocess.run(["cp", "-a", postgres.data, older], check=True)
+    postgres.start()
+    postgres.wait_ready()
+    sent |= send_events(stoppable.bootstrap, stoppable.topic, 2000, seed=2)
+    stoppable.wait_until_stored()
+    postgres.stop()
+    wait_until(lambda: ask(port, "/readyz")[0] == 503, "the consumer at rest to notice that the database is away")
+    shutil.rmtree(postgres.data)
+    older.rename(postgres.data)
+    assert MOVED not in consumer.log.read_text()
+    postgres.start()
+
+    def stored_again() -> bool:
+        if ask(port, "/readyz")[0] == 200:
+            assert MOVED in consumer.log.read_text(), "ready with the positions of another database"
+        return postgres.answers() and stoppable.stored_up_to_the_end()
+
+    wait_until(stored_again, "what the copy lacks to be stored again")
+    assert_exactly_once(stoppable)
+
+
+def test_positions_that_went_back_behind_a_pooler_are_noticed_by_a_consumer_at_rest(pipeline: Pipeline) -> None:
+    consumer = pipeline.consumer()
+    send_events(pipeline.bootstrap, pipeline.topic, 500, seed=1)
+    pipeline.wait_until_stored()
+    with pipeline.database.connect(autocommit=False) as session:
+        before = session.execute("SELECT * FROM clickstream.partition_offset").fetchall()
+        last = scalar(session, "SELECT max(batch_id) FROM clickstream.ingest_batch")
+    send_events(pipeline.bootstrap, pipeline.topic, 2000, seed=2)
+    pipeline.wait_until_stored()
+    with pipeline.database.connect(autocommit=False) as session, session.cursor() as cursor:
+        cursor.execute("DELETE FROM clickstream.event WHERE batch_id > %s", [last])
+        cursor.execute("DELETE FROM clickstream.ingest_batch WHERE batch_id > %s", [last])
+        cursor.execute("DELETE FROM clickstream.partition_offset")
+        with cursor.copy("COPY clickstream.partition_offset FROM STDIN") as copy:
+            for row in before:
+                copy.write_row(row)
+    wait_until(lambda: MOVED in consumer.log.read_text(), "the consumer to notice", 10)
+    pipeline.wait_until_stored(20)
+    assert_exactly_once(pipeline)
+
+
+def test_a_server_that_hangs_makes_the_consumer_not_ready_within_10_s_and_is_given_up(
+    stoppable: Pipeline, servers: Platform
+) -> None:
+    port = free_port()
+    consumer = stoppable.consumer(MONITORING_PORT=str(port))
+    send_events(stoppable.bootstrap, stoppable.topic, 200, seed=1)
+    stoppable.wait_until_stored()
+    wait_until(lambda: ask(port, "/readyz")[0] == 200, "the consumer to be ready")
+    with frozen(servers.postgres.process.pid):
+        wait_until(lambda: ask(port, "/readyz")[0] == 503, "the consumer to be not ready", 10)
+        assert ask(port, "/readyz")[1].startswith(f"PostgreSQL at {servers.postgres.host}:{servers.postgres.port}/")
+        send_events(stoppable.bootstrap, stoppable.topic, 200, seed=2)
+        wait_until(lambda: "connection cut" in consumer.log.read_text(), "the call to end")
+        assert ask(port, "/healthz")[0] == 200
+    stoppable.wait_until_stored(20)
+    wait_until(lambda: ask(port, "/readyz")[0] == 200, "the consumer to be ready again")
+    assert_exactly_once(stoppable)
+    with frozen(servers.postgres.process.pid):
+        wait_until(lambda: ask(port, "/readyz")[0] == 503, "the consumer to wait for an answer", 10)
+        consumer.ask_to_stop()
+        stoppable.succeed(consumer, IN_TIME_SECONDS)
+
+
+def test_a_silent_proxy_is_given_up_and_what_waited_is_stored(pipeline: Pipeline) -> None:
+    port = free_port()
+    with proxy(pipeline.database.host, pipeline.database.port) as between:
+        consumer = pipeline.consumer(MONITORING_PORT=str(port), POSTGRES_PORT=str(between.port))
+        send_events(pipeline.bootstrap, pipeline.topic, 200, seed=1)
+        pipeline.wait_until_stored()
+        between.speaks.clear()
+        send_events(pipeline.bootstrap, pipeline.topic, 200, seed=2)
+        wait_until(lambda: ask(port, "/readyz")[0] == 503, "the consumer to be not ready", 10)
+        wait_until(lambda: "connection cut" in consumer.log.read_text(), "the call to end")
+        assert ask(port, "/healthz")[0] == 200
+        between.speaks.set()
+        pipeline.wait_until_stored(20)
+        assert_exactly_once(pipeline)
+        consumer.kill()
+
+
+def test_a_slow_commit_is_waited_for(pipeline: Pipeline) -> None:
+    port = free_port()
+    with pipeline.database.connect() as session:
+        session.execute(
+            "CREATE FUNCTION clickstream.be_slow() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM pg_sleep(13); RETURN NULL; END'"
+        )
+        session.execute(
+            "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON clickstream.ingest_batch DEFERRABLE INITIALLY DEFERRED "
+            "FOR EACH ROW EXECUTE FUNCTION clickstream.be_slow()"
+        )
+    send_events(pipeline.bootstrap, pipeline.topic, 200)
+    consumer = pipeline.consumer(MONITORING_PORT=str(port), CONSUMER_BATCH_SECONDS="2")
+    wait_until(lambda: "no answer" in ask(port, "/readyz")[1], "the consumer to say that it waits", 20)
+    pipeline.wait_until_stored(40)
+    assert metric(port, "clickstream_consumer_retries_total") == 0
+    assert "connection cut" not in consumer.log.read_text()
+    assert_exactly_once(pipeline)
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process and its children neither work nor end."""
+    pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    for one in pids:
+        os.kill(one, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in pids:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGCONT)

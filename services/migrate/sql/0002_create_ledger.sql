@@ -6,6 +6,7 @@ CREATE TABLE partition_offset (
     next_offset    bigint      NOT NULL,
     high_watermark bigint      NOT NULL,
     topic_id       text COLLATE "C",
+    leader_epoch   integer,
     received       bigint      NOT NULL DEFAULT 0,
     stored         bigint      NOT NULL DEFAULT 0,
     duplicate      bigint      NOT NULL DEFAULT 0,
@@ -16,7 +17,8 @@ CREATE TABLE partition_offset (
 ) WITH (fillfactor = 50);
 
 COMMENT ON COLUMN partition_offset.topic_id IS 'tells a topic from one made anew under the same name (KIP-516)';
-COMMENT ON COLUMN partition_offset.high_watermark IS 'the partition''s end when it was last read';
+COMMENT ON COLUMN partition_offset.leader_epoch IS 'of the last message read: tells that a log was cut (KIP-320)';
+COMMENT ON COLUMN partition_offset.high_watermark IS 'the end of what can be read, when it was last seen';
 COMMENT ON COLUMN partition_offset.lost IS 'offsets that were gone before we could read them';
 
 -- One row a batch, committed with its events, its dead letters and its offsets.
