@@ -1,5 +1,6 @@
 """Messages taken together: what is committed in one transaction, or not at all."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from services.consumer.limits import Limits
 from services.consumer.validation import Row, Validator
 
 BLOCK_ROWS = 500
+# From then on a timestamp is not a time: RFC 3339 has no such year.
+YEAR_10000_MS = 253_402_300_800_000
 
 
 @dataclass(frozen=True)
@@ -85,3 +88,15 @@ class Batch:
 def per_partition(messages: Iterable[Message]) -> Counter[int]:
     """How many messages of each partition."""
     return Counter(message.partition() for message in messages)  # type: ignore[misc]  # consumed: it has one
+
+
+def produced_ms(message: Message) -> int | None:
+    """When it was produced, in milliseconds since 1970, if it says so: a producer may write there whatever it likes."""
+    _, ms = message.timestamp()
+    return ms if 0 < ms < YEAR_10000_MS else None
+
+
+def age_seconds(message: Message) -> float | None:
+    """How long ago it was produced; not negative."""
+    ms = produced_ms(message)
+    return None if ms is None else max(0.0, time.time() - ms / 1000)

@@ -12,7 +12,7 @@ from services.common.log import Logger
 from services.common.monitoring import Health
 from services.common.postgres import Connection, connect, describe, is_misconfigured
 from services.consumer import metrics
-from services.consumer.batch import Batch
+from services.consumer.batch import Batch, age_seconds
 from services.consumer.intake import Intake
 from services.consumer.ledger import FencedError
 from services.consumer.settings import ConsumerSettings
@@ -109,8 +109,8 @@ class Runner:
             except psycopg.Error as error:
                 self._away(intake, error, delay)
             else:
-                age = time.time() - batch.messages[-1].timestamp()[1] / 1000
-                metrics.stored(batch, outcome, time.monotonic() - started_at, max(0.0, age))
+                age = age_seconds(batch.messages[-1]) or 0.0
+                metrics.stored(batch, outcome, time.monotonic() - started_at, age)
                 intake.stored(batch)
                 intake.resume()
                 return

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message, TopicPartition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,13 +18,14 @@ from services.common.postgres import Connection, connect
 from services.common.timestamps import rfc3339_ms, to_unix_ms
 from services.common.uuid7 import compose, unix_ms
 from services.consumer import ways
-from services.consumer.batch import Batch
+from services.consumer.batch import Batch, DeadLetter
 from services.consumer.faults import Invalid
-from services.consumer.ledger import REPLAY_HEADER, Outcome
+from services.consumer.ledger import REPLAY_HEADER, Outcome, _dead_letter_fields
 from services.consumer.limits import Limits
 from services.consumer.store import CLEAN_BATCHES, Store
 from services.consumer.validation import Validator
 from tests.conftest import Database
+from tests.integration import raw
 from tests.integration.pipeline import settings_of
 
 _NOW = datetime.now(UTC)
@@ -244,6 +245,32 @@ def test_a_bad_message_with_odd_timestamp_and_headers_is_a_dead_letter_all_the_s
     outcome = store.commit(_batch([b"{", _plain(1)], headers=[(REPLAY_HEADER, header), ("", b"\0")], ms=ms))
     assert _counts(outcome) == (2, 1, 0, 1)
     assert session.execute("SELECT produced_at FROM dead_letter").fetchone() == (None,)
+
+
+def test_a_header_name_that_postgresql_cannot_keep_is_left_out_with_a_note(session: Connection, store: Store) -> None:
+    assert _counts(store.commit(_batch([b"{"], headers=[("a\0b", b"1"), ("\ud800", b"2"), ("größe", None)]))) == (
+        1,
+        0,
+        0,
+        1,
+    )
+    ((headers, message),) = session.execute("SELECT headers, message FROM dead_letter")
+    assert headers == [["größe", None]]
+    assert message.endswith("(headers whose names are not text are left out)")
+
+
+def test_unreadable_headers_are_noted_each_time_also_once_python_has_optimised_the_call(
+    broker: str, topic: str
+) -> None:
+    raw.produce(broker, topic, b"{", [(b"\xff", b"1")])
+    client = Consumer({"bootstrap.servers": broker, "group.id": "tests"})
+    client.assign([TopicPartition(topic, 0, 0)])
+    unreadable = client.consume(1, 30)
+    client.close()
+    plain = [Message(topic=topic, partition=0, offset=n, value=b"{", headers=[("a", b"1")]) for n in range(100)]
+    letters = [DeadLetter(message, Invalid("invalid_json", "odd")) for message in [*plain, *unreadable, *unreadable]]
+    messages = [_dead_letter_fields(letter)[4] for letter in letters]
+    assert messages == ["odd"] * 100 + ["odd (headers whose names are not text are left out)"] * 2
 
 
 def test_events_of_days_without_a_partition_make_it(session: Connection, store: Store) -> None:
