@@ -18,6 +18,7 @@ from services.common.postgres import (
     connect,
     describe,
     is_misconfigured,
+    primary,
     snapshot,
     try_lock,
 )
@@ -73,17 +74,24 @@ class Run:
         if not try_lock(connection, AGGREGATE_LOCK):
             self._log.info("another aggregator is running: nothing to do")
             return
-        begun = connection.execute(_BEGIN).fetchone()
-        self._run_id = begun[0] if begun else None
+        self._begin(connection)
         error: str | None = None
         try:
             self._passes(connection)
         except _FAULTS as fault:
-            error = " ".join(str(fault).split())
+            error = primary(fault)
             raise UserError(f"the run failed: {error}") from fault
         finally:
             if not connection.broken:
                 self._record(connection, finished=True, error=error)
+
+    def _begin(self, connection: Connection) -> None:
+        try:
+            begun = connection.execute(_BEGIN).fetchone()
+        except psycopg.errors.UniqueViolation:  # restored or promoted, its sequence went back
+            connection.execute("SELECT skip_used_ids()")
+            begun = connection.execute(_BEGIN).fetchone()
+        self._run_id = begun[0] if begun else None
 
     def _record(self, connection: Connection, *, finished: bool = False, error: str | None = None) -> None:
         """Bring the run's row up to date: a run that is killed has told what it did."""

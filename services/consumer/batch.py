@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from confluent_kafka import Message
@@ -78,6 +78,28 @@ class Batch:
             else:
                 self.rows.append(result)
                 self.row_messages.append(message)
+
+    def begin_anew(self) -> None:
+        """Forget the id, and the rows that carry it."""
+        self.batch_id = self._validated = 0
+        self.rows, self.row_messages, self.dead_letters = [], [], []
+
+    def portions(self, most: int | None) -> list["Batch"]:
+        """The same messages as batches of at most so many, each beginning where the one before it ends."""
+        if most is None or len(self.messages) <= most:
+            return [self]
+        stands, portions = dict(self.first_offsets), []
+        for start in range(0, len(self.messages), most):
+            messages = self.messages[start : start + most]
+            ends: dict[int, int] = {m.partition(): m.offset() + 1 for m in messages}  # type: ignore[misc, operator]
+            if start + most >= len(self.messages):
+                ends = {p: end for p, end in self.next_offsets.items() if p in ends or stands[p] != end}
+            first = {p: stands[p] for p in ends}
+            portion = replace(self, messages=messages, first_offsets=first, next_offsets=ends)
+            portion.begin_anew()
+            portions.append(portion)
+            stands |= ends
+        return portions
 
     def reject(self, index: int, invalid: Invalid) -> None:
         """Make a dead letter of a row that the database would not take."""

@@ -78,6 +78,18 @@ class Outcome:
     dead: int
     freshness_p95_seconds: float | None
 
+    @classmethod
+    def of(cls, portions: list["Outcome"]) -> "Outcome":
+        """Of a batch that was stored in portions; of their freshness the worst."""
+        freshness = [o.freshness_p95_seconds for o in portions if o.freshness_p95_seconds is not None]
+        return cls(
+            sum(o.received for o in portions),
+            sum(o.stored for o in portions),
+            sum(o.duplicate for o in portions),
+            sum(o.dead for o in portions),
+            max(freshness, default=None),
+        )
+
 
 def claim(cursor: Cursor, batch: Batch) -> None:
     """Lock the batch's positions, each of which must be where the batch begins; gives the batch its id.

@@ -15,6 +15,7 @@ from services.consumer import metrics
 from services.consumer.batch import Batch, age_seconds
 from services.consumer.intake import Intake
 from services.consumer.ledger import FencedError
+from services.consumer.portions import Portions
 from services.consumer.settings import ConsumerSettings
 from services.consumer.store import Store
 
@@ -35,6 +36,7 @@ class Runner:
         self._stop = stop
         self._connection: Connection | None = None
         self._store: Store | None = None
+        self._portions = Portions(log, health.tick)
 
     def run(self) -> None:
         """Consume until stopped.
@@ -82,6 +84,7 @@ class Runner:
                 settings.consumer_name,
                 settings.event_retention_days,
                 settings.consumer_event_max_bytes,
+                self._portions,
             )
         return self._connection, self._store
 

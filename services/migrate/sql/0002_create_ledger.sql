@@ -79,3 +79,22 @@ COMMENT ON COLUMN dead_letter.replay_of IS 'the dead letter whose replay this me
 
 CREATE INDEX dead_letter_failed_at ON dead_letter (failed_at);
 CREATE INDEX dead_letter_open ON dead_letter (dead_letter_id) WHERE replayed_at IS NULL;
+
+-- Sets each sequence behind the ids that are in use: one that was restored or promoted may have gone back.
+CREATE FUNCTION skip_used_ids() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp
+AS $$
+DECLARE
+    used record;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('clickstream.skip_used_ids'));
+    FOR used IN VALUES ('ingest_batch', 'batch_id', 'ingest_batch_batch_id_seq'),
+        ('event', 'batch_id', 'ingest_batch_batch_id_seq'),
+        ('dead_letter', 'dead_letter_id', 'dead_letter_dead_letter_id_seq'),
+        ('aggregator_run', 'run_id', 'aggregator_run_run_id_seq')
+    LOOP
+        EXECUTE format('SELECT setval(%3$L, u.id) FROM (SELECT max(%2$I) AS id FROM %1$I) AS u, %3$I AS s '
+                       'WHERE u.id >= s.last_value', used.column1, used.column2, used.column3);
+    END LOOP;
+END
+$$;
