@@ -46,6 +46,7 @@ _BAD: list[tuple[str, bytes | None]] = [
     ("invalid_id", _fresh(event_id="0191ab26-5f00-4cc3-98c4-dc0c0c07398f")),
     ("invalid_time", _fresh(event_time="2026-02-30T00:00:00.000Z")),
     ("out_of_range", _fresh(event_time="1999-12-31T23:59:59.999Z")),
+    ("out_of_range", _fresh(event_id=compose(_NOW_MS - 3 * _DAY_MS, 0))),
     ("nul_character", _fresh(page_title="a\0b")),
     ("invalid_properties", with_raw("properties", '{"a":1e9999}').replace(event()[13:49], _fresh()[13:49])),
     ("personal_data", _fresh(visitor_id="ann@example.com")),

@@ -62,6 +62,7 @@ _nasty = [
 _texts = st.text(max_size=12) | st.lists(st.sampled_from(_nasty) | st.text(max_size=3), max_size=4).map("".join)
 _times_ms = st.integers(_FIRST_MS, _LAST_MS) | st.sampled_from([_FIRST_MS, _LAST_MS, _TODAY_MS - 1, _TODAY_MS])
 _ids = st.builds(compose, _times_ms, st.integers(0, (1 << 74) - 1))
+_apart_ms = st.sampled_from([0, 0, 1, -86_400_000, 86_400_000, -86_400_001, 86_400_001])
 _numbers = st.one_of(
     st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?", fullmatch=True),
     st.sampled_from(["-0", "-0.0", "0e0", "1e999", "1e-999", "9" * 4000, "0." + "1" * 4000, "1e1000", "1E-9999"]),
@@ -96,9 +97,11 @@ _raw_properties = st.lists(st.tuples(_strings, _raw_json), max_size=3).map(_raw_
 @st.composite
 def _messages(draw: st.DrawFn) -> bytes:
     """An event in adversarial but mostly allowed values; its JSON may escape what it likes."""
+    at_ms = draw(_times_ms)
+    made_ms = min(max(at_ms + draw(_apart_ms), _FIRST_MS), _LAST_MS)
     fields: dict[str, Any] = {
-        "event_id": draw(_ids),
-        "event_time": rfc3339_ms(draw(_times_ms)),
+        "event_id": compose(made_ms, draw(st.integers(0, (1 << 74) - 1))),
+        "event_time": rfc3339_ms(at_ms),
         "event_type": "click",
         "session_id": draw(_ids),
         "visitor_id": draw(_texts.filter(bool)),
