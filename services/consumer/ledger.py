@@ -21,6 +21,10 @@ REPLAY_HEADER = "clickstream-dead-letter-id"
 _read_headers = methodcaller("headers")
 _UNREADABLE = "\0"
 _HEADERS_LEFT_OUT = " (headers whose names are not text are left out)"
+_HEADERS_TOO_LARGE = " (headers are left out: too large)"
+_CUT = " (key and value are cut: too large)"
+# What a broker can have taken as it is. A compressed batch can become far more, which no row of COPY can hold.
+_KEPT_BYTES = 100_000_000
 _EVENT_TIME = COLUMNS.index("event_time")
 
 _CLAIM: LiteralString = """
@@ -177,16 +181,21 @@ def _dead_letter_fields(letter: DeadLetter) -> tuple[object, ...]:
     headers = _headers(message)
     kept = {name: value for name, value in headers if _is_storable(name)}
     encoded = [(name, None if value is None else b64encode(value).decode()) for name, value in headers if name in kept]
-    note = "" if len(encoded) == len(headers) else _HEADERS_LEFT_OUT
+    notes = "" if len(encoded) == len(headers) else _HEADERS_LEFT_OUT
+    if sum(len(name) + len(value or "") for name, value in encoded) > _KEPT_BYTES:
+        encoded, notes = [], _HEADERS_TOO_LARGE
+    key, value = message.key(), message.value()
+    if max(len(key or b""), len(value or b"")) > _KEPT_BYTES:
+        key, value, notes = key and key[:_KEPT_BYTES], value and value[:_KEPT_BYTES], notes + _CUT
     produced_at_ms = produced_ms(message)
     return (
         message.partition(),
         message.offset(),
         None if produced_at_ms is None else rfc3339_ms(produced_at_ms),
         invalid.reason,
-        _storable(invalid.message) + note,
-        message.key(),
-        message.value(),
+        _storable(invalid.message) + notes,
+        key,
+        value,
         json.encode(encoded).decode() if encoded else None,
         _bigint(kept.get(REPLAY_HEADER) or b""),
     )

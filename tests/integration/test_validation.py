@@ -17,7 +17,7 @@ from services.common.event import COLUMNS
 from services.common.postgres import Connection, connect
 from services.common.timestamps import rfc3339_ms, to_unix_ms
 from services.common.uuid7 import compose, unix_ms
-from services.consumer import ways
+from services.consumer import ledger, ways
 from services.consumer.batch import Batch, DeadLetter
 from services.consumer.faults import Invalid
 from services.consumer.ledger import REPLAY_HEADER, Outcome, _dead_letter_fields
@@ -260,6 +260,20 @@ def test_a_header_name_that_postgresql_cannot_keep_is_left_out_with_a_note(sessi
     ((headers, message),) = session.execute("SELECT headers, message FROM dead_letter")
     assert headers == [["größe", None]]
     assert message.endswith("(headers whose names are not text are left out)")
+
+
+def test_what_is_too_large_to_be_kept_is_cut_with_a_note(
+    session: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_KEPT_BYTES", 10)
+    store.commit(_batch([b"0123456789", b"0123456789,"], headers=[("a", b"b")]))
+    store.commit(_batch([b"{"], 2, headers=[("a", b"0123456789")]))
+    rows = session.execute("SELECT value, headers, message FROM dead_letter ORDER BY message_offset").fetchall()
+    assert [value for value, _, _ in rows] == [b"0123456789", b"0123456789", b"{"]
+    assert [headers for _, headers, _ in rows] == [[["a", "Yg=="]], [["a", "Yg=="]], None]
+    notes = ["", "(key and value are cut: too large)", "(headers are left out: too large)"]
+    assert all(message.endswith(note) for (_, _, message), note in zip(rows, notes, strict=True))
+    assert "too large" not in rows[0][2]
 
 
 def test_unreadable_headers_are_noted_each_time_also_once_python_has_optimised_the_call(
