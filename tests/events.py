@@ -29,7 +29,7 @@ class World:
         """One event; its optional fields come and go."""
         r = self.random
         at_ms = self._start_ms + self._odd_ms(timedelta(days=4))
-        made_ms = max(at_ms + r.choice([0, 0, 0, r.randint(-5_000, 90_000_000)]), self._start_ms)
+        made_ms = max(at_ms + r.choice([0, 0, 0, r.randint(-5_000, 86_400_000)]), self._start_ms)
         if r.random() < 0.1:
             self._sessions[r.randrange(len(self._sessions))] = compose(at_ms, r.getrandbits(74))
         event = {

@@ -12,7 +12,7 @@ from services.aggregator.tail import Pass, Tail
 from services.common import backoff, locks
 from services.common.errors import UserError
 from services.common.log import Logger
-from services.common.postgres import Connection, connect, describe, is_misconfigured, snapshot
+from services.common.postgres import Connection, connect, describe, is_misconfigured, primary, snapshot
 
 _BEGIN: LiteralString = "INSERT INTO aggregator_run DEFAULT VALUES RETURNING run_id"
 _RECORD: LiteralString = """
@@ -66,8 +66,7 @@ class Run:
 
     def _recorded(self, connection: Connection) -> None:
         """Whatever becomes of it, the run has a row."""
-        begun = connection.execute(_BEGIN).fetchone()
-        self._run_id = begun[0] if begun else None
+        self._begin(connection)
         error: str | None = None
         try:
             self._passes(connection)
@@ -75,11 +74,19 @@ class Run:
             error = str(fault)
             raise
         except _FAULTS as fault:
-            error = " ".join(str(fault).split())
+            error = primary(fault)
             raise UserError(f"the run failed: {error}") from fault
         finally:
             if not connection.broken:
                 self._record(connection, finished=True, error=error)
+
+    def _begin(self, connection: Connection) -> None:
+        try:
+            begun = connection.execute(_BEGIN).fetchone()
+        except psycopg.errors.UniqueViolation:  # restored or promoted, its sequence went back
+            connection.execute("SELECT skip_used_ids()")
+            begun = connection.execute(_BEGIN).fetchone()
+        self._run_id = begun[0] if begun else None
 
     def _record(self, connection: Connection, *, finished: bool = False, error: str | None = None) -> None:
         """Bring the run's row up to date: a run that is killed has told what it did."""

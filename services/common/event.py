@@ -26,6 +26,9 @@ DeviceType = Literal["desktop", "mobile", "tablet", "other"]
 UUID7_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 TIME_PATTERN = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d\.\d{3}Z"
 VALUE_PATTERN = r"\d{1,12}(?:\.\d{1,4})?"
+# Both are made where the event happens, so only clocks and queues come between them. Retention goes by the id and
+# rollups go by the time: the aggregator's horizon (the last dropped day + 2) is right as long as this is one day.
+ID_TO_TIME_MAX_MS = 86_400_000
 PAGE_PATH_MAX_BYTES = 512
 PROPERTIES_MAX_BYTES = 8 * 1024
 PROPERTIES_MAX_DEPTH = 32
@@ -50,7 +53,7 @@ class Event(Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One thing a visitor did. Field order is the column order of table `event`.
 
     `event_id` is made once, where the event happens, and is the same on every retry; its time chooses the day
-    partition. `value` is the total of the event: price times quantity.
+    partition, and is at most a day from `event_time`. `value` is the total of the event: price times quantity.
     """
 
     event_id: Uuid7
@@ -89,6 +92,7 @@ def json_schema() -> dict[str, Any]:
     fields = definition["properties"]
     for name in ("event_id", "session_id"):
         fields[name]["pattern"] = f"^{UUID7_PATTERN}$"
+    fields["event_id"]["description"] += f"; its time is at most {ID_TO_TIME_MAX_MS // 3_600_000} h from event_time"
     fields["event_time"]["pattern"] = f"^{TIME_PATTERN}$"
     fields["properties"] = {
         "description": f"anything else: at most {PROPERTIES_MAX_BYTES} bytes, {PROPERTIES_MAX_DEPTH} levels deep",

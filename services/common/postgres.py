@@ -29,6 +29,13 @@ _WRONG_DATABASE = (
 _NOT_MIGRATED = re.compile(r'(relation|schema|function) "?[\w.]+"?(\(.*\))? does not exist')
 # Else the server would hold a vanished client's locks for hours.
 _SERVER_KEEPALIVES = "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+# SQLSTATE classes: resources, prerequisites, intervention, system, snapshot, configuration, foreign data, internal.
+_MACHINE = ("53", "55", "57", "58", "72", "F0", "HV", "XX")
+_TIME_LIMITS = {
+    "57014": "if the role or the database has a statement_timeout, raise it (ALTER ROLE … SET statement_timeout)",
+    "25P03": "raise idle_in_transaction_session_timeout of the role or the database",
+    "25P04": "raise transaction_timeout of the role or the database",
+}
 _CONFIGURATION = (
     ("password authentication failed", "check POSTGRES_USER and POSTGRES_PASSWORD"),
     ("no password supplied", "set POSTGRES_PASSWORD"),
@@ -84,12 +91,29 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
 def describe(error: psycopg.Error, settings: PostgresSettings) -> str:
     """A database error as one line: where, what, and the remedy where one is known."""
-    text = " ".join(str(error).split())
+    text = primary(error)
     where = f"PostgreSQL at {settings.postgres_host}:{settings.postgres_port}/{settings.postgres_database}"
     remedy = next((advice for sign, advice in _CONFIGURATION if sign in text), None)
     if _NOT_MIGRATED.search(text):
         remedy = "run python -m services.migrate"
+    remedy = remedy or _TIME_LIMITS.get(error.sqlstate or "")
     return f"{where}: {text}" + (f" — {remedy}" if remedy else "")
+
+
+def primary(error: psycopg.Error) -> str:
+    """What PostgreSQL says, without its detail: that quotes the row, and with it a visitor."""
+    return " ".join((error.diag.message_primary or str(error)).split())
+
+
+def concerns_content(error: psycopg.Error) -> bool:
+    """Whether PostgreSQL refuses what a row holds: its type, a constraint, an index, or a trigger that raises.
+
+    Codes that begin with 5-9 or I-Z are the server's own (a limit of a program, PL/pgSQL's RAISE) or invented by
+    whoever wrote a trigger, but for those that speak of the machine.
+    """
+    state = error.sqlstate or ""
+    of_server = state[:2] in ("22", "23", "44") or (state >= "5" and state[:2] not in _MACHINE)
+    return of_server or isinstance(error, psycopg.DataError)  # also what psycopg itself can't send
 
 
 def is_misconfigured(error: psycopg.Error) -> bool:

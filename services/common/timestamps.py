@@ -20,3 +20,12 @@ def rfc3339_ms(unix_ms: int) -> str:
 def to_unix_ms(moment: datetime) -> int:
     """A time with a zone as whole milliseconds since 1970."""
     return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+def unix_ms(time: str) -> int:
+    """The milliseconds since 1970 of a time as text.
+
+    Raises:
+        ValueError: it does not exist.
+    """
+    return to_unix_ms(datetime.fromisoformat(time))

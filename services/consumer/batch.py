@@ -1,8 +1,9 @@
 """Messages taken together: what is committed in one transaction, or not at all."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from confluent_kafka import Message
@@ -12,6 +13,8 @@ from services.consumer.limits import Limits
 from services.consumer.validation import Row, Validator
 
 BLOCK_ROWS = 500
+# From then on a timestamp is not a time: RFC 3339 has no such year.
+YEAR_10000_MS = 253_402_300_800_000
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,28 @@ class Batch:
                 self.rows.append(result)
                 self.row_messages.append(message)
 
+    def begin_anew(self) -> None:
+        """Forget the id, and the rows that carry it."""
+        self.batch_id = self._validated = 0
+        self.rows, self.row_messages, self.dead_letters = [], [], []
+
+    def portions(self, most: int | None) -> list["Batch"]:
+        """The same messages as batches of at most so many, each beginning where the one before it ends."""
+        if most is None or len(self.messages) <= most:
+            return [self]
+        stands, portions = dict(self.first_offsets), []
+        for start in range(0, len(self.messages), most):
+            messages = self.messages[start : start + most]
+            ends: dict[int, int] = {m.partition(): m.offset() + 1 for m in messages}  # type: ignore[misc, operator]
+            if start + most >= len(self.messages):
+                ends = {p: end for p, end in self.next_offsets.items() if p in ends or stands[p] != end}
+            first = {p: stands[p] for p in ends}
+            portion = replace(self, messages=messages, first_offsets=first, next_offsets=ends)
+            portion.begin_anew()
+            portions.append(portion)
+            stands |= ends
+        return portions
+
     def reject(self, index: int, invalid: Invalid) -> None:
         """Make a dead letter of a row that the database would not take."""
         self.dead_letters.append(DeadLetter(self.row_messages.pop(index), invalid))
@@ -91,3 +116,15 @@ class Batch:
 def per_partition(messages: Iterable[Message]) -> Counter[int]:
     """How many messages of each partition."""
     return Counter(message.partition() for message in messages)  # type: ignore[misc]  # consumed: it has one
+
+
+def produced_ms(message: Message) -> int | None:
+    """When it was produced, in milliseconds since 1970, if it says so: a producer may write there whatever it likes."""
+    _, ms = message.timestamp()
+    return ms if 0 < ms < YEAR_10000_MS else None
+
+
+def age_seconds(message: Message) -> float | None:
+    """How long ago it was produced; not negative."""
+    ms = produced_ms(message)
+    return None if ms is None else max(0.0, time.time() - ms / 1000)

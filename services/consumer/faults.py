@@ -8,7 +8,9 @@ from typing import Literal, NamedTuple, get_args
 from msgspec import UNSET, DecodeError, ValidationError
 from msgspec.structs import astuple
 
+from services.common import uuid7
 from services.common.event import (
+    ID_TO_TIME_MAX_MS,
     PAGE_PATH_MAX_BYTES,
     PROPERTIES_MAX_BYTES,
     PROPERTIES_MAX_DEPTH,
@@ -17,6 +19,7 @@ from services.common.event import (
     VALUE_PATTERN,
     Event,
 )
+from services.common.timestamps import unix_ms
 from services.consumer.limits import Limits
 
 Reason = Literal[
@@ -79,6 +82,8 @@ def _id_or_time_fault(event: Event, limits: Limits) -> Invalid | None:
         )
     if not limits.earliest_id <= event.event_id < limits.latest_id:
         return Invalid("out_of_range", f"the time of event_id is {_which(event.event_id, limits.earliest_id)}")
+    if abs(uuid7.unix_ms(event.event_id) - unix_ms(event.event_time)) > ID_TO_TIME_MAX_MS:
+        return Invalid("out_of_range", "the time of event_id and event_time are more than a day apart")
     return None
 
 

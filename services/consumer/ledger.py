@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
+from operator import methodcaller
 from typing import LiteralString, cast
 
 from confluent_kafka import Message
@@ -14,11 +15,18 @@ from services.common import uuid7
 from services.common.event import COLUMNS
 from services.common.postgres import Connection
 from services.common.timestamps import rfc3339_ms
-from services.consumer.batch import Batch, DeadLetter, per_partition
+from services.consumer.batch import YEAR_10000_MS, Batch, DeadLetter, per_partition, produced_ms
 from services.consumer.ways import Cursor
 
 REPLAY_HEADER = "clickstream-dead-letter-id"
-_YEAR_10000_MS = 253_402_300_800_000
+# Not `message.headers()`: a call that Python has optimised does not look whether the library failed.
+_read_headers = methodcaller("headers")
+_UNREADABLE = "\0"
+_HEADERS_LEFT_OUT = " (headers whose names are not text are left out)"
+_HEADERS_TOO_LARGE = " (headers are left out: too large)"
+_CUT = " (key and value are cut: too large)"
+# What a broker can have taken as it is. A compressed batch can become far more, which no row of COPY can hold.
+_KEPT_BYTES = 100_000_000
 _EVENT_TIME = COLUMNS.index("event_time")
 
 _CLAIM: LiteralString = """
@@ -76,6 +84,18 @@ class Outcome:
     duplicate: int
     dead: int
     freshness_p95_seconds: float | None
+
+    @classmethod
+    def of(cls, portions: list["Outcome"]) -> "Outcome":
+        """Of a batch that was stored in portions; of their freshness the worst."""
+        freshness = [o.freshness_p95_seconds for o in portions if o.freshness_p95_seconds is not None]
+        return cls(
+            sum(o.received for o in portions),
+            sum(o.stored for o in portions),
+            sum(o.duplicate for o in portions),
+            sum(o.dead for o in portions),
+            max(freshness, default=None),
+        )
 
 
 def claim(cursor: Cursor, batch: Batch) -> None:
@@ -153,9 +173,10 @@ def _event_days(batch: Batch) -> list[date]:
 
 
 def _freshness_seconds(batch: Batch) -> tuple[float | None, ...]:
-    """Median, 95th and 99th percentile of the time from produced to now."""
+    """Median, 95th and 99th percentile of the time from produced to now, of the messages that say when that was."""
     now_ms = time.time() * 1000
-    ages = sorted(now_ms - message.timestamp()[1] for message in batch.messages)
+    times_ms = [message.timestamp()[1] for message in batch.messages]
+    ages = sorted(now_ms - ms for ms in times_ms if 0 < ms < YEAR_10000_MS)
     if not ages:
         return None, None, None
     return tuple(max(0.0, ages[int(len(ages) * share)] / 1000) for share in (0.5, 0.95, 0.99))
@@ -171,25 +192,49 @@ def _write_dead_letters(cursor: Cursor, batch: Batch) -> None:
 
 def _dead_letter_fields(letter: DeadLetter) -> tuple[object, ...]:
     message, invalid = letter.message, letter.invalid
-    headers = [(header[0], _bytes(header[1])) for header in _headers(message)]
-    encoded = [(name, None if value is None else b64encode(value).decode()) for name, value in headers]
-    replayed = dict(headers).get(REPLAY_HEADER) or b""
-    _, produced_at_ms = message.timestamp()
+    headers = _headers(message)
+    kept = {name: value for name, value in headers if _is_storable(name)}
+    encoded = [(name, None if value is None else b64encode(value).decode()) for name, value in headers if name in kept]
+    notes = "" if len(encoded) == len(headers) else _HEADERS_LEFT_OUT
+    if sum(len(name) + len(value or "") for name, value in encoded) > _KEPT_BYTES:
+        encoded, notes = [], _HEADERS_TOO_LARGE
+    key, value = message.key(), message.value()
+    if max(len(key or b""), len(value or b"")) > _KEPT_BYTES:
+        key, value, notes = key and key[:_KEPT_BYTES], value and value[:_KEPT_BYTES], notes + _CUT
+    produced_at_ms = produced_ms(message)
     return (
         message.partition(),
         message.offset(),
-        rfc3339_ms(produced_at_ms) if 0 < produced_at_ms < _YEAR_10000_MS else None,
+        None if produced_at_ms is None else rfc3339_ms(produced_at_ms),
         invalid.reason,
-        invalid.message,
-        message.key(),
-        message.value(),
+        _storable(invalid.message) + notes,
+        key,
+        value,
         json.encode(encoded).decode() if encoded else None,
-        _bigint(replayed),
+        _bigint(kept.get(REPLAY_HEADER) or b""),
     )
 
 
-def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
-    return cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+def _headers(message: Message) -> list[tuple[str, bytes | None]]:
+    """A name that isn't UTF-8 makes the client library fail once, and then hand out a list that crashes its reader.
+
+    So the message gets another list at once, with a name that can't come from the broker and can't be kept.
+    """
+    try:
+        headers = cast("list[tuple[str, str | bytes | None]]", _read_headers(message) or [])
+    except SystemError:
+        message.set_headers([(_UNREADABLE, b"")])
+        return [(_UNREADABLE, None)]
+    return [(name, _bytes(value)) for name, value in headers]
+
+
+def _storable(text: str) -> str:
+    """The text without what PostgreSQL can't keep."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "")
+
+
+def _is_storable(text: str) -> bool:
+    return _storable(text) == text
 
 
 def _bigint(digits: bytes) -> int | None:

@@ -12,10 +12,11 @@ from services.common.log import Logger
 from services.common.monitoring import Health
 from services.common.postgres import Connection, connect, describe, is_misconfigured
 from services.consumer import metrics
-from services.consumer.batch import Batch
+from services.consumer.batch import Batch, age_seconds
 from services.consumer.intake import Intake
 from services.consumer.ledger import FencedError
 from services.consumer.patience import Patience
+from services.consumer.portions import Portions
 from services.consumer.settings import ConsumerSettings
 from services.consumer.store import Store
 
@@ -37,6 +38,7 @@ class Runner:
         self._patience = Patience(settings, health, log, stop)
         self._connection: Connection | None = None
         self._store: Store | None = None
+        self._portions = Portions(log, health.tick)
 
     def run(self) -> None:
         """Consume until stopped.
@@ -86,6 +88,7 @@ class Runner:
                     settings.consumer_name,
                     settings.event_retention_days,
                     settings.consumer_event_max_bytes,
+                    self._portions,
                 )
         return self._connection, self._store
 
@@ -116,8 +119,8 @@ class Runner:
             except psycopg.Error as error:
                 self._away(intake, error, delay)
             else:
-                age = time.time() - batch.messages[-1].timestamp()[1] / 1000
-                metrics.stored(batch, outcome, time.monotonic() - started_at, max(0.0, age))
+                age = age_seconds(batch.messages[-1]) or 0.0
+                metrics.stored(batch, outcome, time.monotonic() - started_at, age)
                 intake.stored(batch)
                 intake.resume()
                 return

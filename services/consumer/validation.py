@@ -13,7 +13,9 @@ from msgspec import DecodeError
 from msgspec.json import Decoder
 from msgspec.structs import astuple
 
+from services.common import uuid7
 from services.common.event import (
+    ID_TO_TIME_MAX_MS,
     PROPERTIES_MAX_BYTES,
     PROPERTIES_MAX_DEPTH,
     TIME_PATTERN,
@@ -21,6 +23,7 @@ from services.common.event import (
     VALUE_PATTERN,
     Event,
 )
+from services.common.timestamps import unix_ms
 from services.consumer import faults
 from services.consumer.faults import Invalid, properties_text
 from services.consumer.limits import Limits
@@ -91,13 +94,22 @@ def _check_ids_and_times(events: list[Event], limits: Limits) -> None:
     for time in times:
         datetime.fromisoformat(time)
     ids = [e.event_id for e in events]
+    first, last, first_id, last_id = min(times), max(times), min(ids), max(ids)
     if (
-        min(times) < limits.earliest_time
-        or max(times) >= limits.latest_time
-        or min(ids) < limits.earliest_id
-        or max(ids) >= limits.latest_id
+        first < limits.earliest_time
+        or last >= limits.latest_time
+        or first_id < limits.earliest_id
+        or last_id >= limits.latest_id
     ):
         raise _OddError
+    # As a rule a block spans less than a day, so that no two of it are too far apart.
+    widest = max(unix_ms(last) - uuid7.unix_ms(first_id), uuid7.unix_ms(last_id) - unix_ms(first))
+    if widest > ID_TO_TIME_MAX_MS and any(map(_are_apart, ids, times)):
+        raise _OddError
+
+
+def _are_apart(event_id: str, event_time: str) -> bool:
+    return abs(uuid7.unix_ms(event_id) - unix_ms(event_time)) > ID_TO_TIME_MAX_MS
 
 
 def _check_texts(events: list[Event]) -> None:

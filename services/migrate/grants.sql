@@ -23,8 +23,9 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION create_event_partition, drop_event_partition, analyze_relation FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION create_event_partition TO clickstream_ingest, clickstream_aggregate;
+REVOKE EXECUTE ON FUNCTION create_event_partition, attach_event_partition, drop_event_partition, analyze_relation,
+    skip_used_ids FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION create_event_partition, skip_used_ids TO clickstream_ingest, clickstream_aggregate;
 GRANT EXECUTE ON FUNCTION drop_event_partition, analyze_relation TO clickstream_aggregate;
 
 -- What is past its time goes by functions that look first, and carry its sums forward.

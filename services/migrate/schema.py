@@ -14,7 +14,7 @@ import psycopg
 from services.common import locks
 from services.common.errors import UserError
 from services.common.live_views import create_live_views
-from services.common.postgres import Connection
+from services.common.postgres import Connection, concerns_content, primary
 from services.common.range_functions import create_range_functions
 from services.common.rollups import rollups
 
@@ -144,4 +144,5 @@ def _apply_one(connection: Connection, migration: Migration) -> None:
     except psycopg.errors.InsufficientPrivilege as error:
         raise UserError(f"migration {migration.name}: {error}; run it as the owner of the database") from None
     except (psycopg.ProgrammingError, psycopg.DataError, psycopg.IntegrityError, psycopg.NotSupportedError) as error:
-        raise UserError(f"migration {migration.name}: {error}") from None
+        problem = primary(error) if concerns_content(error) else error
+        raise UserError(f"migration {migration.name}: {problem}") from None

@@ -15,6 +15,7 @@ from services.common.uuid7 import compose
 from services.consumer import dead_letters
 from services.consumer.ledger import REPLAY_HEADER
 from tests.conftest import Database
+from tests.integration import raw
 from tests.integration.pipeline import Pipeline, scalar
 from tests.unit.consumer.samples import event, with_raw, without
 
@@ -45,6 +46,7 @@ _BAD: list[tuple[str, bytes | None]] = [
     ("invalid_id", _fresh(event_id="0191ab26-5f00-4cc3-98c4-dc0c0c07398f")),
     ("invalid_time", _fresh(event_time="2026-02-30T00:00:00.000Z")),
     ("out_of_range", _fresh(event_time="1999-12-31T23:59:59.999Z")),
+    ("out_of_range", _fresh(event_id=compose(_NOW_MS - 3 * _DAY_MS, 0))),
     ("nul_character", _fresh(page_title="a\0b")),
     ("invalid_properties", with_raw("properties", '{"a":1e9999}').replace(event()[13:49], _fresh()[13:49])),
     ("personal_data", _fresh(visitor_id="ann@example.com")),
@@ -184,6 +186,24 @@ def test_what_is_valid_once_the_cause_is_mended_is_stored_by_its_replay_once(pip
         assert chain == [("invalid_json", True, len(_HEADERS) + 1)] * replays
     assert _books(pipeline.database) == {"received": 14, "stored": 4, "duplicate": 4, "dead": 6}
     assert "invalid_json: 3, out_of_range: 3" in _letters(pipeline, "list", "--limit", "1")
+
+
+def test_a_header_name_that_is_not_utf8_becomes_a_dead_letter(pipeline: Pipeline) -> None:
+    odd = [(b"trace", b"1"), (b"\xff\xfe", b"\x00"), (REPLAY_HEADER.encode(), b"7")]
+    for value in (b"{", _fresh(1), b"["):
+        raw.produce(pipeline.bootstrap, pipeline.topic, value, odd if value != b"[" else [(b"trace", b"1")])
+    consumer = pipeline.consumer()
+    pipeline.wait_until_stored(30)
+    assert consumer.running
+    assert _books(pipeline.database) == {"received": 3, "stored": 1, "duplicate": 0, "dead": 2}
+    unreadable, plain = _rows(
+        pipeline.database, "SELECT value, headers, replay_of, produced_at, message FROM clickstream.dead_letter"
+    )
+    assert unreadable[:4] == (b"{", None, None, None)
+    assert unreadable[4].endswith(" (headers whose names are not text are left out)")
+    assert plain[:2] == (b"[", [["trace", "MQ=="]])
+    lag = "SELECT freshness_p95_seconds FROM clickstream.ingest_batch"
+    assert _rows(pipeline.database, lag) == [(None,)], "no message says when it was produced"
 
 
 @pytest.mark.parametrize("header", [b"9" * 30, b"-1", b"\xff", b"", None])

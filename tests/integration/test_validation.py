@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message, TopicPartition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,14 +17,15 @@ from services.common.event import COLUMNS
 from services.common.postgres import Connection, connect
 from services.common.timestamps import rfc3339_ms, to_unix_ms
 from services.common.uuid7 import compose, unix_ms
-from services.consumer import ways
-from services.consumer.batch import Batch
+from services.consumer import ledger, ways
+from services.consumer.batch import Batch, DeadLetter
 from services.consumer.faults import Invalid
-from services.consumer.ledger import REPLAY_HEADER, Outcome
+from services.consumer.ledger import REPLAY_HEADER, Outcome, _dead_letter_fields
 from services.consumer.limits import Limits
 from services.consumer.store import CLEAN_BATCHES, Store
 from services.consumer.validation import Validator
 from tests.conftest import Database
+from tests.integration import raw
 from tests.integration.pipeline import settings_of
 
 _NOW = datetime.now(UTC)
@@ -61,6 +62,7 @@ _nasty = [
 _texts = st.text(max_size=12) | st.lists(st.sampled_from(_nasty) | st.text(max_size=3), max_size=4).map("".join)
 _times_ms = st.integers(_FIRST_MS, _LAST_MS) | st.sampled_from([_FIRST_MS, _LAST_MS, _TODAY_MS - 1, _TODAY_MS])
 _ids = st.builds(compose, _times_ms, st.integers(0, (1 << 74) - 1))
+_apart_ms = st.sampled_from([0, 0, 1, -86_400_000, 86_400_000, -86_400_001, 86_400_001])
 _numbers = st.one_of(
     st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?", fullmatch=True),
     st.sampled_from(["-0", "-0.0", "0e0", "1e999", "1e-999", "9" * 4000, "0." + "1" * 4000, "1e1000", "1E-9999"]),
@@ -95,9 +97,11 @@ _raw_properties = st.lists(st.tuples(_strings, _raw_json), max_size=3).map(_raw_
 @st.composite
 def _messages(draw: st.DrawFn) -> bytes:
     """An event in adversarial but mostly allowed values; its JSON may escape what it likes."""
+    at_ms = draw(_times_ms)
+    made_ms = min(max(at_ms + draw(_apart_ms), _FIRST_MS), _LAST_MS)
     fields: dict[str, Any] = {
-        "event_id": draw(_ids),
-        "event_time": rfc3339_ms(draw(_times_ms)),
+        "event_id": compose(made_ms, draw(st.integers(0, (1 << 74) - 1))),
+        "event_time": rfc3339_ms(at_ms),
         "event_type": "click",
         "session_id": draw(_ids),
         "visitor_id": draw(_texts.filter(bool)),
@@ -244,6 +248,46 @@ def test_a_bad_message_with_odd_timestamp_and_headers_is_a_dead_letter_all_the_s
     outcome = store.commit(_batch([b"{", _plain(1)], headers=[(REPLAY_HEADER, header), ("", b"\0")], ms=ms))
     assert _counts(outcome) == (2, 1, 0, 1)
     assert session.execute("SELECT produced_at FROM dead_letter").fetchone() == (None,)
+
+
+def test_a_header_name_that_postgresql_cannot_keep_is_left_out_with_a_note(session: Connection, store: Store) -> None:
+    assert _counts(store.commit(_batch([b"{"], headers=[("a\0b", b"1"), ("\ud800", b"2"), ("größe", None)]))) == (
+        1,
+        0,
+        0,
+        1,
+    )
+    ((headers, message),) = session.execute("SELECT headers, message FROM dead_letter")
+    assert headers == [["größe", None]]
+    assert message.endswith("(headers whose names are not text are left out)")
+
+
+def test_what_is_too_large_to_be_kept_is_cut_with_a_note(
+    session: Connection, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_KEPT_BYTES", 10)
+    store.commit(_batch([b"0123456789", b"0123456789,"], headers=[("a", b"b")]))
+    store.commit(_batch([b"{"], 2, headers=[("a", b"0123456789")]))
+    rows = session.execute("SELECT value, headers, message FROM dead_letter ORDER BY message_offset").fetchall()
+    assert [value for value, _, _ in rows] == [b"0123456789", b"0123456789", b"{"]
+    assert [headers for _, headers, _ in rows] == [[["a", "Yg=="]], [["a", "Yg=="]], None]
+    notes = ["", "(key and value are cut: too large)", "(headers are left out: too large)"]
+    assert all(message.endswith(note) for (_, _, message), note in zip(rows, notes, strict=True))
+    assert "too large" not in rows[0][2]
+
+
+def test_unreadable_headers_are_noted_each_time_also_once_python_has_optimised_the_call(
+    broker: str, topic: str
+) -> None:
+    raw.produce(broker, topic, b"{", [(b"\xff", b"1")])
+    client = Consumer({"bootstrap.servers": broker, "group.id": "tests"})
+    client.assign([TopicPartition(topic, 0, 0)])
+    unreadable = client.consume(1, 30)
+    client.close()
+    plain = [Message(topic=topic, partition=0, offset=n, value=b"{", headers=[("a", b"1")]) for n in range(100)]
+    letters = [DeadLetter(message, Invalid("invalid_json", "odd")) for message in [*plain, *unreadable, *unreadable]]
+    messages = [_dead_letter_fields(letter)[4] for letter in letters]
+    assert messages == ["odd"] * 100 + ["odd (headers whose names are not text are left out)"] * 2
 
 
 def test_events_of_days_without_a_partition_make_it(session: Connection, store: Store) -> None:

@@ -47,28 +47,79 @@ CREATE TABLE expired_day (
 CREATE TABLE event_partition_lock ();
 CREATE TABLE pass_lock ();
 CREATE TABLE rebuild_lock ();
+CREATE TABLE skip_used_ids_lock ();
 
 CREATE FUNCTION event_partition_bound(day date) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT
 RETURN rpad(lpad(to_hex((extract(epoch FROM day::timestamp) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
 
--- Makes a day's partition where it lacks; true if it did. Attaching blocks neither readers nor writers, as
--- CREATE TABLE … PARTITION OF would. Without n_distinct the planner scans whole small partitions for the pending tail.
+-- A new partition takes over what its parent has, whoever added it; else it could not be attached. Attaching blocks
+-- neither readers nor writers, as CREATE TABLE … PARTITION OF would. Without n_distinct the planner scans whole small
+-- partitions for the pending tail.
+CREATE FUNCTION attach_event_partition(partition text, first uuid, past_last uuid) RETURNS boolean
+LANGUAGE plpgsql SET search_path = clickstream, pg_temp
+AS $$
+DECLARE
+    tablespace text := (SELECT ' TABLESPACE ' || quote_ident(t.spcname) FROM pg_class AS c
+                        JOIN pg_tablespace AS t ON t.oid = c.reltablespace WHERE c.oid = 'event'::regclass);
+BEGIN
+    EXECUTE format('CREATE TABLE clickstream.%I (LIKE clickstream.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS '
+                   'INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING STATISTICS)%s',
+                   partition, tablespace);
+    EXECUTE format('ALTER TABLE clickstream.%I ALTER COLUMN batch_id SET (n_distinct = -0.001)', partition);
+    EXECUTE format('ALTER TABLE clickstream.event ATTACH PARTITION clickstream.%I FOR VALUES FROM (%L) TO (%L)',
+                   partition, first, past_last);
+    RETURN true;
+EXCEPTION WHEN check_violation THEN  -- a default partition of someone's own holds events of that time
+    RETURN false;
+END
+$$;
+
+-- Makes a day's partition where it lacks; true if it did. Where a partition of someone's own covers a part of the day,
+-- under whatever name, the rest of the day gets one.
 CREATE FUNCTION create_event_partition(day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp
 AS $$
 DECLARE
+    uuid_text constant text := '\(''([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})''\)';
     partition text := 'event_' || to_char(day, 'YYYYMMDD');
+    first uuid;
+    past_last uuid;
+    taken record;
+    created boolean := false;
+    number integer := 1;
 BEGIN
-    LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
-    IF to_regclass(format('clickstream.%I', partition)) IS NOT NULL THEN
-        RETURN false;
+    IF day NOT BETWEEN '1970-01-01' AND '9999-12-30' THEN
+        RAISE EXCEPTION 'no id of an event has a time on %', day USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    EXECUTE format('CREATE TABLE clickstream.%I (LIKE clickstream.event INCLUDING DEFAULTS)', partition);
-    EXECUTE format('ALTER TABLE clickstream.%I ALTER COLUMN batch_id SET (n_distinct = -0.001)', partition);
-    EXECUTE format('ALTER TABLE clickstream.event ATTACH PARTITION clickstream.%I FOR VALUES FROM (%L) TO (%L)',
-                   partition, event_partition_bound(day), event_partition_bound(day + 1));
-    RETURN true;
+    first := event_partition_bound(day);
+    past_last := event_partition_bound(day + 1);
+    LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
+    FOR taken IN
+        SELECT coalesce(p.low, first) AS low, coalesce(p.high, past_last) AS high
+        FROM (
+            SELECT pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT' AS is_range,
+                substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM ' || uuid_text)::uuid AS low,
+                substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO ' || uuid_text)::uuid AS high
+            FROM pg_inherits AS i
+            JOIN pg_class AS c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'event'::regclass
+        ) AS p
+        WHERE p.is_range AND coalesce(p.low < past_last, true) AND coalesce(p.high > first, true)
+        UNION ALL
+        SELECT past_last, past_last
+        ORDER BY 1
+    LOOP
+        IF taken.low > first THEN
+            WHILE to_regclass(format('clickstream.%I', partition)) IS NOT NULL LOOP
+                partition := format('event_%s_%s', to_char(day, 'YYYYMMDD'), number);
+                number := number + 1;
+            END LOOP;
+            created := attach_event_partition(partition, first, taken.low) OR created;
+        END IF;
+        first := greatest(first, taken.high);
+    END LOOP;
+    RETURN created;
 END
 $$;
 
@@ -117,13 +168,22 @@ BEGIN
 END
 $$;
 
--- The partitions and their days.
+-- The days and their partitions; a partition of someone's own is left out. The day is that of its bound: the planner
+-- may evaluate an expression on every relation there is before it looks which are partitions, so none here can fail.
 CREATE VIEW event_partition AS
-SELECT
-    c.relname AS partition,
-    to_date(right(c.relname, 8), 'YYYYMMDD') AS day,
-    pg_total_relation_size(c.oid) AS size_bytes,
-    greatest(c.reltuples, 0)::bigint AS estimated_events
-FROM pg_inherits AS i
-JOIN pg_class AS c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'clickstream.event'::regclass;
+SELECT p.partition, p.day, p.size_bytes, p.estimated_events
+FROM (
+    SELECT
+        c.relname AS partition,
+        date '1970-01-01' + (
+            ('x' || substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES FROM \(''([0-9a-f]{8})-[0-9a-f]{4}-')
+            || substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES FROM \(''[0-9a-f]{8}-([0-9a-f]{4})-')
+            )::bit(48)::bigint / 86400000
+        )::integer AS day,
+        pg_total_relation_size(c.oid) AS size_bytes,
+        greatest(c.reltuples, 0)::bigint AS estimated_events
+    FROM pg_inherits AS i
+    JOIN pg_class AS c ON c.oid = i.inhrelid
+    WHERE i.inhparent = 'clickstream.event'::regclass
+) AS p
+WHERE p.partition = 'event_' || to_char(p.day, 'YYYYMMDD');

@@ -252,3 +252,22 @@ BEGIN ATOMIC
         current_user, 'set back to read messages again', true
     FROM moved;
 END;
+
+-- Sets each sequence behind the ids that are in use: one that was restored or promoted may have gone back.
+CREATE FUNCTION skip_used_ids() RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp
+AS $$
+DECLARE
+    used record;
+BEGIN
+    LOCK TABLE clickstream.skip_used_ids_lock IN EXCLUSIVE MODE;
+    FOR used IN VALUES ('ingest_batch', 'batch_id', 'ingest_batch_batch_id_seq'),
+        ('event', 'batch_id', 'ingest_batch_batch_id_seq'),
+        ('dead_letter', 'dead_letter_id', 'dead_letter_dead_letter_id_seq'),
+        ('aggregator_run', 'run_id', 'aggregator_run_run_id_seq')
+    LOOP
+        EXECUTE format('SELECT setval(%3$L, u.id) FROM (SELECT max(%2$I) AS id FROM %1$I) AS u, %3$I AS s '
+                       'WHERE u.id >= s.last_value', used.column1, used.column2, used.column3);
+    END LOOP;
+END
+$$;

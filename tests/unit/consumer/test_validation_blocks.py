@@ -19,7 +19,15 @@ def _mostly(usual: st.SearchStrategy[Any], *odd: Any) -> st.SearchStrategy[Any]:
     return st.one_of(usual, usual, usual, st.sampled_from(odd))
 
 
-_times_ms = _mostly(st.integers(NOW_MS - 400 * _DAY_MS, NOW_MS + _DAY_MS), 0, NOW_MS + _DAY_MS, 253_402_300_799_999)
+_times_ms = _mostly(
+    st.integers(NOW_MS - 2 * _DAY_MS, NOW_MS + _DAY_MS),
+    0,
+    NOW_MS - 300 * _DAY_MS,
+    NOW_MS - _DAY_MS,
+    NOW_MS - _DAY_MS - 1,
+    NOW_MS + _DAY_MS,
+    253_402_300_799_999,
+)
 _ids = st.builds(compose, _times_ms, st.integers(0, (1 << 74) - 1))
 _texts = _mostly(st.text(max_size=40), "a\0", "\\u0000", "\\", "1.2.3.4", "a@b", "::1", "\n", "\ufeff")
 _properties = st.recursive(

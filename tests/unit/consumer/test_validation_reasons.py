@@ -304,6 +304,19 @@ def test_the_first_and_the_last_time_in_range_are_accepted(ms: int) -> None:
     assert row["event_time"] == rfc3339_ms(ms)
 
 
+@pytest.mark.parametrize("apart_ms", [DAY_MS + 1, 2 * DAY_MS, 300 * DAY_MS])
+def test_an_id_made_more_than_a_day_before_or_after_its_event_is_refused(apart_ms: int) -> None:
+    earlier_ms = NOW_MS - apart_ms
+    assert reason(event(event_id=compose(earlier_ms, 5))) == "out_of_range"
+    assert reason(event(event_time=rfc3339_ms(earlier_ms))) == "out_of_range"
+    assert reason(event(event_time=rfc3339_ms(earlier_ms), event_id=compose(earlier_ms, 5))) == "accepted"
+
+
+def test_an_id_made_a_day_before_or_after_its_event_is_accepted() -> None:
+    assert reason(event(event_id=compose(NOW_MS - DAY_MS, 5))) == "accepted"
+    assert reason(event(event_time=rfc3339_ms(NOW_MS - DAY_MS))) == "accepted"
+
+
 def test_the_largest_id_of_all_is_out_of_range() -> None:
     assert reason(event(event_id="ffffffff-ffff-7fff-bfff-ffffffffffff")) == "out_of_range"
 

@@ -1,0 +1,122 @@
+"""Day partitions beside whatever else is in the catalogue: other relations, and partitions that people attached."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+import structlog
+
+from services.aggregator import housekeeping
+from services.aggregator.settings import AggregatorSettings
+from services.common import uuid7
+from services.common.postgres import Connection, connect
+from tests.conftest import Database
+from tests.integration.pipeline import scalar, settings_of
+
+_TODAY = datetime.now(UTC).date()
+_ODD_NAMES = ("event_staging", "events_20261399", "event_2026013a", "ng_b", "event_", "12345678", "x_99999999")
+_INSERT = (
+    "INSERT INTO clickstream.event (event_id, session_id, event_time, batch_id, event_type, visitor_id, page_path, "
+    "device_type) VALUES (%(id)s, %(id)s, now(), 1, 'click', 'v', '/', 'other') RETURNING tableoid::regclass::text"
+)
+
+
+@pytest.fixture
+def owner(migrated: Database) -> Iterator[Connection]:
+    """The owner's session, in a catalogue full of relations whose names look like partitions' or like nothing."""
+    with connect(settings_of(migrated), "tests", autocommit=True) as connection:
+        for name in _ODD_NAMES:
+            connection.execute(f'CREATE TABLE "{name}" (n integer)'.encode())
+        connection.execute("CREATE TABLE archive (id text) PARTITION BY RANGE (id)")
+        connection.execute("CREATE TABLE archive_x PARTITION OF archive FOR VALUES FROM ('ng_b') TO ('z')")
+        connection.execute("CREATE TABLE places (id text) PARTITION BY LIST (id)")
+        connection.execute("CREATE TABLE places_x PARTITION OF places FOR VALUES IN ('ng_b')")
+        yield connection
+
+
+def _keep(database: Database) -> None:
+    login = settings_of(database, "clickstream_aggregate")
+    settings = AggregatorSettings(**login.model_dump(), event_retention_days=10)
+    with connect(login, "tests", autocommit=True) as connection:
+        housekeeping.keep(connection, settings, structlog.stdlib.get_logger())
+
+
+def _attach(owner: Connection, name: str, first: date | None, past_last: date) -> None:
+    low = f"'{uuid7.day_bounds(first)[0]}'" if first else "MINVALUE"
+    high = uuid7.day_bounds(past_last)[0]
+    owner.execute(f"CREATE TABLE \"{name}\" PARTITION OF event FOR VALUES FROM ({low}) TO ('{high}')".encode())
+
+
+def _stored_in(owner: Connection, day: date) -> str:
+    row = owner.execute(_INSERT.encode(), {"id": uuid7.day_bounds(day)[0]}).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_the_days_of_partitions_are_told_in_whatever_order_the_planner_looks(owner: Connection) -> None:
+    for days in (0, 1, 30):
+        made = [date(2026, 1, 1) + timedelta(days=n) for n in range(days)]
+        for day in made:
+            owner.execute("SELECT create_event_partition(%s)", [day])
+        for off in ("nestloop", "hashjoin", "mergejoin"):
+            with owner.transaction():
+                for setting in (off, "indexscan", "bitmapscan"):
+                    owner.execute(f"SET LOCAL enable_{setting} = off".encode())
+                rows = owner.execute("SELECT day, partition FROM event_partition WHERE day < '2027-01-01' ORDER BY 1")
+                assert rows.fetchall() == [(day, f"event_{day:%Y%m%d}") for day in made]
+                odd = "SELECT count(*) FROM event_partition WHERE day + 1 > '2027-01-01' OR size_bytes < 0"
+                assert scalar(owner, odd) == 0
+
+
+def test_partitions_that_people_attached_break_no_run_and_are_never_dropped(
+    migrated: Database, owner: Connection
+) -> None:
+    _attach(owner, "Everything before", None, _TODAY - timedelta(days=40))
+    _attach(owner, "event_19990101", _TODAY - timedelta(days=40), _TODAY - timedelta(days=30))
+    _attach(owner, "tomorrow", _TODAY + timedelta(days=1), _TODAY + timedelta(days=2))
+    owner.execute("SELECT create_event_partition(%s)", [_TODAY - timedelta(days=20)])
+    _keep(migrated)
+    days = [day for (day,) in owner.execute("SELECT day FROM event_partition ORDER BY 1")]
+    assert _TODAY in days
+    assert _TODAY + timedelta(days=1) not in days, "it is somebody's own"
+    assert min(days) > _TODAY - timedelta(days=10), "what has expired is dropped"
+    assert _stored_in(owner, _TODAY - timedelta(days=50)) == '"Everything before"'
+    assert _stored_in(owner, _TODAY - timedelta(days=35)) == "event_19990101"
+    assert _stored_in(owner, _TODAY + timedelta(days=1)) == "tomorrow"
+
+
+def test_a_day_that_somebodys_partition_covers_in_part_gets_the_rest(owner: Connection) -> None:
+    day = date(2026, 9, 1)
+    first, _ = uuid7.day_bounds(day)
+    noon = uuid7.lower_bound(uuid7.unix_ms(first) + 43_200_000)
+    hour_later = uuid7.lower_bound(uuid7.unix_ms(noon) + 3_600_000)
+    owner.execute(f"CREATE TABLE lunch PARTITION OF event FOR VALUES FROM ('{noon}') TO ('{hour_later}')".encode())
+    assert scalar(owner, "SELECT create_event_partition('2026-09-01')") is True
+    assert scalar(owner, "SELECT create_event_partition('2026-09-01')") is False
+    tables = [
+        str((owner.execute(_INSERT.encode(), {"id": i}).fetchone() or ("",))[0]) for i in (first, noon, hour_later)
+    ]
+    assert tables == ["event_20260901", "lunch", "event_20260901_1"]
+    assert owner.execute("SELECT day, partition FROM event_partition").fetchall() == [(day, "event_20260901")]
+
+
+def test_a_day_whose_partition_somebody_detached_gets_another(owner: Connection) -> None:
+    owner.execute("SELECT create_event_partition('2026-09-01')")
+    owner.execute("ALTER TABLE event DETACH PARTITION event_20260901")
+    assert scalar(owner, "SELECT create_event_partition('2026-09-01')") is True
+    assert _stored_in(owner, date(2026, 9, 1)) == "event_20260901_1"
+
+
+def test_events_in_somebodys_default_partition_stay_there(migrated: Database, owner: Connection) -> None:
+    owner.execute("CREATE TABLE rest PARTITION OF event DEFAULT")
+    assert _stored_in(owner, _TODAY) == "rest"
+    _keep(migrated)
+    assert scalar(owner, "SELECT create_event_partition(%s)", _TODAY) is False
+    assert scalar(owner, "SELECT max(day) FROM event_partition") == _TODAY + timedelta(days=3)
+
+
+def test_no_partition_is_made_of_a_day_that_no_id_has(owner: Connection) -> None:
+    for day in ("1969-12-31", "10000-01-01", "infinity"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="no id of an event has a time on"):
+            owner.execute("SELECT create_event_partition(%s)", [day])
