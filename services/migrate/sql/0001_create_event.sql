@@ -53,6 +53,10 @@ AS $$
 DECLARE
     partition text := 'event_' || to_char(day, 'YYYYMMDD');
 BEGIN
+    IF (day BETWEEN '2000-01-01' AND (now() AT TIME ZONE 'UTC')::date + 400) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no events are stored of %: days from 2000-01-01 to a year ahead can be', day
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtext('clickstream.event partitions'));
     IF to_regclass(format('clickstream.%I', partition)) IS NOT NULL THEN
         RETURN false;
@@ -72,6 +76,10 @@ AS $$
 DECLARE
     partition text := 'event_' || to_char(day, 'YYYYMMDD');
 BEGIN
+    IF (day < (now() AT TIME ZONE 'UTC')::date - 1) IS NOT TRUE THEN
+        RAISE EXCEPTION 'the raw events of % are too young to be dropped: only days before yesterday can be', day
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     PERFORM pg_advisory_xact_lock(hashtext('clickstream.event partitions'));
     EXECUTE format('ALTER TABLE clickstream.event DETACH PARTITION clickstream.%I', partition);
     EXECUTE format('DROP TABLE clickstream.%I', partition);
