@@ -56,8 +56,12 @@ lock: $(UV) ## Resolve the dependencies anew and write both lock files
 	$(UV) pip compile --universal --generate-hashes --upgrade --quiet pyproject.toml --all-extras -c requirements.lock -o requirements-dev.lock
 
 clean: ## Remove all that the other targets made: environment, data, caches
-	@if [ -L .local/postgres ]; then rm -rf "$$(readlink .local/postgres)"; fi
-	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@if [ -e .local/demo/.clickstream ]; then \
+		home=$$(readlink .local/demo/postgres); \
+		case "$$home" in /var/tmp/clickstream-embedded/data-*) rm -rf "$$home";; esac; \
+		rm -rf .local/demo; fi
+	rm -rf $(VENV) .local/uv .local/bin .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rmdir .local 2>/dev/null || true
 	find services local tests -name __pycache__ -prune -exec rm -rf {} +
 
 ##@ Kubernetes

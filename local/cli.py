@@ -11,7 +11,7 @@ from local.options import PLEASANT_RATE, Options
 from services.common.errors import UserError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-DATA = Path(".local")
+DATA = Path(".local/demo")
 
 
 @app.callback()

@@ -77,7 +77,7 @@ class _Run:
         self._shown: list[Kept] = []
 
     def go(self) -> None:
-        before = self.watch.look().balance
+        before = self.watch.latest.balance
         try:
             with self.show:
                 producer = self._start()
@@ -132,7 +132,7 @@ class _Run:
         self.show.say("Everything is stored. The last rollup, then a recount")
         self.keeper.stop([kept.process for kept in self.keeper.kept[2:]])
         self.keeper.run_to_success(self.services.aggregator("run", "--once", name="aggregator-last"))
-        figures = self.watch.look(all_of_it=True)
+        figures = self.watch.last()
         self.show.final(self._view())
         return figures
 

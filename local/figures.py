@@ -1,8 +1,12 @@
-"""The page's figures, read in a thread of their own so that a slow or absent database never holds up a restart."""
+"""The page's figures, read in a thread of their own so that a slow or absent database never holds up a restart.
+
+Whoever wants a look asks that thread: neither a session nor a Kafka client is ever used by two.
+"""
 
 import threading
 import time
 from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -65,7 +69,7 @@ class Topic:
 
 
 class Watch:
-    """Keeps `latest` fresh while the block lasts."""
+    """Keeps `latest` fresh from the block's beginning to its end or to the `last` look."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
@@ -75,27 +79,38 @@ class Watch:
         self._history: deque[float] = deque(maxlen=_HISTORY_SAMPLES)
         self._content_at = 0.0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="figures")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="figures")
+        self._looking: Future[None] | None = None
         self.latest = Figures()
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread.submit(self._look).result()
+        self._looking = self._thread.submit(self._run)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+
+    def last(self) -> Figures:
+        """All of it once more; `latest` stays so."""
+        self._stop.set()
+        if self._looking:
+            self._looking.result()
+        self._thread.submit(self._look, all_of_it=True).result()
+        return self.latest
+
+    def _run(self) -> None:
+        while not self._stop.wait(_EVERY_SECONDS):
+            self._look()
+
+    def _close(self) -> None:
         self._topic.close()
         if self._session:
             self._session.close()
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            began = time.monotonic()
-            self.look()
-            self._stop.wait(max(0.0, began + _EVERY_SECONDS - time.monotonic()))
-
-    def look(self, *, all_of_it: bool = False) -> Figures:
+    def _look(self, *, all_of_it: bool = False) -> None:
         """Read once; what does not answer leaves the figures as they were and says so."""
         try:
             self.latest = self._read(all_of_it)
@@ -108,7 +123,6 @@ class Watch:
             self.latest = replace(self.latest, problem=reason)
         except KafkaException:
             self.latest = replace(self.latest, problem="Kafka does not answer")
-        return self.latest
 
     def _read(self, all_of_it: bool) -> Figures:
         read_at = time.monotonic()

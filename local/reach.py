@@ -13,6 +13,8 @@ from pathlib import Path
 
 from services.common.errors import UserError
 
+_SHELTER = Path("/var/tmp/clickstream-embedded")  # noqa: S108 (its owner is checked)
+
 
 def package_for_everyone(package: Path) -> Path:
     """The package of programs itself if others may run them, else a copy of it (some 40 MB, made once)."""
@@ -34,20 +36,30 @@ def data_for_everyone(folder: Path) -> Path:
     """The data folder itself if others may come to it, else one in our shelter, linked from there."""
     if may_enter(folder.parent):
         return folder
-    home = _shelter() / f"data-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
-    if not folder.is_symlink():
+    home = _shelter() / _name_of(folder)
+    if not _leads_home(folder):
         shutil.rmtree(home, ignore_errors=True)  # of a data directory that is no more
+        folder.unlink(missing_ok=True)
         folder.symlink_to(home)
     return home
 
 
 def forget(folder: Path) -> None:
-    """Remove a data folder, wherever it lives."""
+    """Remove a data folder, also where we linked it to our shelter; of any other link only the link."""
+    if _leads_home(folder):
+        shutil.rmtree(_SHELTER / _name_of(folder), ignore_errors=True)
     if folder.is_symlink():
-        shutil.rmtree(folder.resolve(), ignore_errors=True)
         folder.unlink()
     else:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name_of(folder: Path) -> str:
+    return f"data-{hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]}"
+
+
+def _leads_home(folder: Path) -> bool:
+    return folder.is_symlink() and folder.readlink() == _SHELTER / _name_of(folder)
 
 
 def may_enter(folder: Path) -> bool:
@@ -69,7 +81,7 @@ def _shelter() -> Path:
     Raises:
         UserError: another account made it before us.
     """
-    path = Path("/var/tmp/clickstream-embedded")  # noqa: S108 (its owner is checked)
+    path = _SHELTER
     path.mkdir(mode=0o711, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:

@@ -22,6 +22,8 @@ HOST = "127.0.0.1"
 # very port as its own, connect to itself and keep the server from coming back.
 _PORTS = range(15_000, 32_000)
 _RELEASE_SECONDS = 15.0
+# What carries it was made here; in nothing else do we remove anything.
+MARK = ".clickstream"
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,12 @@ def claim(path: Path) -> Iterator[DataDirectory]:
     The servers inherit the lock: while one that outlived a killed run still shuts down, the directory is not free.
 
     Raises:
-        UserError: another run uses it, it holds something else, or it cannot be written.
+        UserError: another run uses it, we did not make it and it is not empty, or it cannot be written.
     """
     path = path.expanduser().resolve()
     try:
-        _require_ours(path)
-        (path / "logs").mkdir(parents=True, exist_ok=True)
+        _mark(path)
+        (path / "logs").mkdir(exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise UserError(f"data directory {path}: {error.strerror}; choose another with --data") from None
@@ -87,9 +89,14 @@ def claim(path: Path) -> Iterator[DataDirectory]:
         os.close(lock)
 
 
-def _require_ours(path: Path) -> None:
-    if path.is_dir() and any(path.iterdir()) and not any((path / name).exists() for name in ("lock", "uv", "venv")):
-        raise UserError(f"data directory {path} holds something else: choose an empty one with --data")
+def _mark(path: Path) -> None:
+    """Make the directory ours if it is new or empty."""
+    path.mkdir(parents=True, exist_ok=True)
+    mark = path / MARK
+    if not mark.exists():
+        if any(path.iterdir()) and not mark.exists():  # another run may have made it at this moment
+            raise UserError(f"data directory {path} holds something else: choose a new or empty one with --data")
+        mark.write_text("Data of `python -m local demo`, which removes it at the next run without --keep.\n")
 
 
 def _lock(lock: int, path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import LiteralString
 
 from psycopg import errors
 
+from services.aggregator import readers
 from services.aggregator.settings import AggregatorSettings
 from services.common.log import Logger
 from services.common.postgres import Connection
@@ -45,6 +46,7 @@ class Chores:
 def keep(connection: Connection, settings: AggregatorSettings, log: Logger) -> Chores:
     """Do all chores on an autocommit connection."""
     now = datetime.now(UTC)
+    readers.end_long(connection, log)
     created = _create_partitions(connection, now.date(), settings.event_partitions_ahead_days)
     dropped = _drop_partitions(connection, now.date(), settings.event_retention_days, log)
     connection.execute("SELECT sum_up_ledger(), note_database_size()")

@@ -4,29 +4,20 @@ A replayed message is the very bytes with the same key. If it is valid now, it i
 it becomes a new dead letter that points back to the first.
 """
 
-from base64 import b64decode
-from collections import Counter
-from typing import Annotated, Any, LiteralString
+from typing import Annotated, LiteralString
 
 import typer
-from confluent_kafka import KafkaError, Message, Producer
 from rich.console import Console
 from rich.table import Table
 
 from services.common.errors import UserError
-from services.common.kafka import client_config
-from services.common.postgres import Connection, connect_or_fail
+from services.common.postgres import connect_or_fail
 from services.common.settings import KafkaSettings, PostgresSettings, load
 from services.consumer.faults import REASONS
-from services.consumer.ledger import REPLAY_HEADER
+from services.consumer.replay import Replay
 
 app = typer.Typer(no_args_is_help=True, help="List, show and replay messages that could not become events.")
 
-_PAGE_LETTERS = 1000
-_PAGE_BYTES = 64 * 1024 * 1024
-_DELIVERY_SECONDS = 60.0
-# As large as the consumer can have taken it.
-_MESSAGE_MAX_BYTES = 100_000_000
 _Id = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1)]
 Reason = Annotated[str | None, typer.Option(help=f"Only of this reason: {', '.join(REASONS)}.")]
 
@@ -38,28 +29,6 @@ ORDER BY dead_letter_id DESC
 LIMIT %(limit)s
 """
 _SHOW: LiteralString = "SELECT * FROM dead_letter WHERE dead_letter_id = %s"
-# Some of these are dead letters because they are huge: a page ends when it is heavy.
-_NEXT: LiteralString = """
-SELECT dead_letter_id, topic, key, value, headers
-FROM (
-    SELECT *, sum(octet_length(value)) OVER (ORDER BY dead_letter_id ROWS UNBOUNDED PRECEDING EXCLUDE CURRENT ROW)
-        AS bytes_before
-    FROM (
-        SELECT dead_letter_id, topic, key, value, headers
-        FROM dead_letter
-        WHERE dead_letter_id > %(after)s AND dead_letter_id <= %(until)s
-            AND (%(id)s::bigint IS NULL OR dead_letter_id = %(id)s)
-            AND (replayed_at IS NULL OR %(all)s) AND (%(reason)s::text IS NULL OR reason = %(reason)s)
-        ORDER BY dead_letter_id
-        LIMIT %(page_letters)s
-    ) AS d
-) AS d
-WHERE coalesce(bytes_before, 0) < %(page_bytes)s
-ORDER BY dead_letter_id
-"""
-_MARK: LiteralString = """
-UPDATE dead_letter SET replays = replays + 1, replayed_at = now() WHERE dead_letter_id = ANY (%s)
-"""
 
 
 class DeadLetterSettings(KafkaSettings, PostgresSettings):
@@ -112,57 +81,17 @@ def replay(
 ) -> None:
     """Send dead letters through the topic again; those that are valid now are stored, each once."""
     settings: DeadLetterSettings = load(DeadLetterSettings)
-    query = {"id": id_, "reason": _known(reason), "all": all_ or id_ is not None, "after": 0}
-    query |= {"page_letters": _PAGE_LETTERS, "page_bytes": _PAGE_BYTES}
-    producer = Producer(
-        client_config(settings, "dead-letters")
-        | {"enable.idempotence": True, "acks": "all", "message.max.bytes": _MESSAGE_MAX_BYTES}
-    )
-    replayed = 0
+    reason = _known(reason)
     with connect_or_fail(settings, "dead-letters", autocommit=True) as connection:
-        newest = connection.execute("SELECT coalesce(max(dead_letter_id), 0) FROM dead_letter").fetchone()
-        query["until"] = newest[0] if newest else 0  # what a replay dead-letters anew is not replayed again
-        while page := connection.execute(_NEXT, query).fetchall():
-            _send(connection, producer, page)
-            replayed += len(page)
-            query["after"] = page[-1][0]
-    if id_ is not None and not replayed:
+        sending = Replay(connection, settings)
+        sending.run(id_=id_, reason=reason, all_=all_ or id_ is not None)
+    failures = sending.failures()
+    if id_ is not None and not sending.sent and not failures:
         raise UserError(f"there is no dead letter {id_}; see: dead-letters list --all")
-    _console().print(f"{replayed} dead letters replayed")
-
-
-def _send(connection: Connection, producer: Producer, page: list[tuple[Any, ...]]) -> None:
-    """Send a page and mark what the broker has; a crash in between only sends again what is stored once anyway."""
-    delivered: list[int] = []
-    errors: Counter[str] = Counter()
-
-    def on_delivery(letter_id: int) -> Any:
-        def note(error: KafkaError | None, _message: Message) -> None:
-            if error is None:
-                delivered.append(letter_id)
-            else:
-                errors[error.str()] += 1
-
-        return note
-
-    for letter_id, topic, key, value, headers in page:
-        sent_headers = [(name, b64decode(text) if text is not None else None) for name, text in headers or []]
-        kept = [header for header in sent_headers if header[0] != REPLAY_HEADER]
-        producer.produce(
-            topic,
-            key=key,
-            value=value,
-            headers=[*kept, (REPLAY_HEADER, str(letter_id).encode())],
-            on_delivery=on_delivery(letter_id),
-        )
-        producer.poll(0)
-    waiting = producer.flush(_DELIVERY_SECONDS)
-    connection.execute(_MARK, [delivered])
-    if waiting or errors:
-        why = errors.most_common(1)[0][0] if errors else "the broker does not answer: check KAFKA_BOOTSTRAP_SERVERS"
-        raise UserError(
-            f"{len(page) - len(delivered)} dead letters were not sent ({why}); they stay open, replay again"
-        )
+    for line in sending.report():
+        _console().print(line, soft_wrap=True)
+    if failures:
+        raise UserError(failures)
 
 
 def _console() -> Console:

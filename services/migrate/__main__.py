@@ -45,7 +45,8 @@ def migrate(
 
 def _migrate_schema(settings: MigrateSettings, logger: log.Logger) -> None:
     with connect(settings, "clickstream-migrate", autocommit=True) as connection:
-        roles.create(connection, settings)
+        for advice in roles.create(connection, settings):
+            logger.warning(advice)
         applied = schema.apply(connection, schema.read())
     logger.info("schema is up to date", applied=applied)
 

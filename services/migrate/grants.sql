@@ -1,35 +1,64 @@
--- Who may do what: run after every migration, so that new relations are covered.
+-- Who may do what: run after every migration, so that new relations are covered. What a role may not do by this file it
+-- may not do at all, whatever an earlier version gave it.
 GRANT USAGE ON SCHEMA clickstream TO clickstream_ingest, clickstream_aggregate;
 GRANT USAGE ON SCHEMA reporting TO clickstream_ingest, clickstream_aggregate, grafana_reader;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA reporting TO clickstream_ingest, clickstream_aggregate, grafana_reader;
 
--- The consumer: adds events and its books, never changes an event.
-GRANT SELECT, INSERT ON event, ingest_batch TO clickstream_ingest;
-GRANT SELECT, INSERT, UPDATE ON partition_offset, dead_letter TO clickstream_ingest;
-GRANT USAGE ON SEQUENCE ingest_batch_batch_id_seq TO clickstream_ingest;
-GRANT SELECT ON schema_migration TO clickstream_ingest, clickstream_aggregate;
-
--- The aggregator: reads events, writes everything else.
-GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA clickstream TO clickstream_aggregate;
-REVOKE INSERT, UPDATE, DELETE ON event, schema_migration FROM clickstream_aggregate;
+-- The aggregator reads all and writes rollups; a day's partition only by way of `event`, as those made later.
 DO $$
 DECLARE
-    partition regclass;
+    relation regclass;
+    is_partition boolean;
+    is_rollup boolean;
 BEGIN
-    FOR partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'event'::regclass LOOP
-        EXECUTE format('REVOKE ALL ON %s FROM clickstream_aggregate', partition);
+    FOR relation, is_partition, is_rollup IN
+        SELECT c.oid, c.relispartition, EXISTS (
+            SELECT FROM pg_class AS v
+            WHERE v.relnamespace = c.relnamespace AND v.relname = c.relname || '_pending' AND v.relkind = 'v'
+        )
+        FROM pg_class AS c
+        WHERE c.relnamespace = 'clickstream'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+    LOOP
+        EXECUTE format('REVOKE ALL ON %s FROM clickstream_ingest, clickstream_aggregate', relation);
+        IF NOT is_partition THEN
+            EXECUTE format('GRANT SELECT ON %s TO clickstream_aggregate', relation);
+        END IF;
+        IF is_rollup THEN
+            EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO clickstream_aggregate', relation);
+        END IF;
     END LOOP;
 END
 $$;
+GRANT UPDATE (rolled_up) ON ingest_batch TO clickstream_aggregate;
+GRANT UPDATE ON pass_lock, rebuild_lock TO clickstream_aggregate;
+GRANT INSERT, UPDATE, DELETE ON aggregator_run, verification, ingest_minute, database_size_hour TO clickstream_aggregate;
+GRANT INSERT, UPDATE ON rollup_horizon TO clickstream_aggregate;
+GRANT INSERT ON rollup_filled TO clickstream_aggregate;
 
-REVOKE EXECUTE ON FUNCTION create_event_partition, attach_event_partition, drop_event_partition, analyze_relation,
-    skip_used_ids FROM PUBLIC;
+-- The consumer: adds events and its books, never changes an event.
+GRANT SELECT, INSERT ON event, ingest_batch TO clickstream_ingest;
+GRANT SELECT, INSERT, UPDATE ON partition_offset TO clickstream_ingest;
+GRANT SELECT, INSERT, UPDATE (replays, replayed_at) ON dead_letter TO clickstream_ingest;
+GRANT USAGE ON SEQUENCE ingest_batch_batch_id_seq TO clickstream_ingest;
+GRANT SELECT ON schema_migration TO clickstream_ingest;
+
+-- What runs with the owner's rights, or takes them for granted, is for those who are named here.
+DO $$
+DECLARE
+    definer regprocedure;
+BEGIN
+    FOR definer IN
+        SELECT oid FROM pg_proc WHERE pronamespace = 'clickstream'::regnamespace AND prosecdef
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, clickstream_ingest, clickstream_aggregate', definer);
+    END LOOP;
+END
+$$;
+REVOKE ALL ON FUNCTION attach_event_partition, read_again FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION create_event_partition, skip_used_ids TO clickstream_ingest, clickstream_aggregate;
 GRANT EXECUTE ON FUNCTION drop_event_partition, analyze_relation TO clickstream_aggregate;
+GRANT EXECUTE ON FUNCTION ingest_minute_horizon TO clickstream_ingest, clickstream_aggregate, grafana_reader;
 
 -- What is past its time goes by functions that look first, and carry its sums forward.
-REVOKE INSERT, DELETE ON ingest_batch, dead_letter FROM clickstream_aggregate;
-REVOKE INSERT, UPDATE, DELETE ON partition_offset, ledger_carried, expired_day FROM clickstream_aggregate;
-REVOKE EXECUTE ON FUNCTION expire_ledger, expire_dead_letters, restore_ledger, read_again FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION expire_ledger, expire_dead_letters, restore_ledger TO clickstream_aggregate;

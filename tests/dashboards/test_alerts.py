@@ -176,7 +176,7 @@ CASES: dict[str, tuple[Act, Act | None]] = {
         lambda p: p.insert("aggregator_run", started_at=p.now, finished_at=p.now),
     ),
     "PartitionMissing": (
-        lambda p: p.owner.execute("SELECT drop_event_partition(%s)", [p.now.date() + timedelta(days=1)]),
+        lambda p: p.owner.execute(f"DROP TABLE event_{p.now + timedelta(days=1):%Y%m%d}".encode()),
         lambda p: p.owner.execute("SELECT create_event_partition(%s)", [p.now.date() + timedelta(days=1)]),
     ),
     "DatabaseNearlyFull": (lambda p: _capacity(p, 1_000_000), lambda p: _capacity(p, 10**12)),

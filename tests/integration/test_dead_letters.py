@@ -1,5 +1,6 @@
 """Bad input is kept as it came, with its reason, and can be replayed as often as one likes."""
 
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +13,13 @@ from confluent_kafka.cimpl import NewTopic
 from services.common.errors import UserError
 from services.common.timestamps import rfc3339_ms
 from services.common.uuid7 import compose
-from services.consumer import dead_letters
+from services.consumer import dead_letters, replay
 from services.consumer.ledger import REPLAY_HEADER
-from tests.conftest import Database
+from services.consumer.replay import Replay
+from tests.conftest import Database, create_topic
 from tests.integration import raw
-from tests.integration.pipeline import Pipeline, scalar
+from tests.integration.pipeline import Pipeline, scalar, topic_ends, wait_until
+from tests.integration.readings import read_topic
 from tests.unit.consumer.samples import event, with_raw, without
 
 _DAY_MS = 86_400_000
@@ -226,18 +229,93 @@ def test_what_cannot_be_shown_or_replayed_is_one_line(pipeline: Pipeline) -> Non
     assert "PostgreSQL at 127.0.0.1:1/" in away
 
 
-def test_what_the_broker_does_not_take_stays_open(migrated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def _keep(database: Database, topic: str, *letters: tuple[bytes | None, str | None]) -> list[int]:
+    """Dead letters of a topic, each a value and its headers, as a consumer would have kept them; returns their ids."""
+    with database.connect() as session, session.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO clickstream.dead_letter "
+            "(batch_id, topic, partition, message_offset, reason, message, value, headers) "
+            "VALUES (1, %s, 0, 0, 'invalid_json', 'x', %s, %s)",
+            [(topic, *letter) for letter in letters],
+        )
+        return [int(row[0]) for row in cursor.execute("SELECT dead_letter_id FROM clickstream.dead_letter ORDER BY 1")]
+
+
+def _open(database: Database) -> list[int]:
+    return [
+        int(row[0])
+        for row in _rows(
+            database,
+            "SELECT dead_letter_id FROM clickstream.dead_letter WHERE replayed_at IS NULL AND replays = 0 ORDER BY 1",
+        )
+    ]
+
+
+def test_what_no_broker_answers_for_stays_open(migrated: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (migrated.env() | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(dead_letters, "_DELIVERY_SECONDS", 0.1)
-    with migrated.connect() as session:
-        session.execute(
-            "INSERT INTO clickstream.dead_letter (batch_id, topic, partition, message_offset, reason, message, value) "
-            "VALUES (1, 'events', 0, 0, 'invalid_json', 'x', '{'), (1, 'events', 0, 1, 'tombstone', 'x', NULL)"
-        )
-    with pytest.raises(UserError, match=r"2 dead letters were not sent .* KAFKA_BOOTSTRAP_SERVERS.* replay again"):
+    monkeypatch.setattr(replay, "_METADATA_SECONDS", 0.1)
+    ids = _keep(migrated, "events", (b"{", None), (None, None))
+    with pytest.raises(UserError, match=r"^no dead letter was sent: .* check KAFKA_BOOTSTRAP_SERVERS$"):
         dead_letters.replay()
-    assert _rows(migrated, "SELECT sum(replays), count(replayed_at) FROM clickstream.dead_letter") == [(0, 0)]
+    monkeypatch.setattr(Replay, "_require_topic", lambda _self: None)  # the broker goes away a moment later
+    monkeypatch.setattr(replay, "_DELIVERY_SECONDS", 0.1)
+    with pytest.raises(UserError, match=r"^2 dead letters were not sent and stay open: .* KAFKA_BOOTSTRAP_SERVERS"):
+        dead_letters.replay()
+    assert _open(migrated) == ids
+
+
+def test_letters_of_a_topic_that_was_renamed_go_to_the_one_that_is_read_now(pipeline: Pipeline) -> None:
+    create_topic(pipeline.bootstrap, f"{pipeline.topic}.old", 1)
+    _keep(pipeline.database, f"{pipeline.topic}.old", (_fresh(1), None), (_fresh(2), None))
+    _keep(pipeline.database, pipeline.topic, (_fresh(3), None))
+    pipeline.consumer()
+    said = _letters(pipeline, "replay")
+    assert "3 dead letters replayed" in said
+    assert f"2 of them came from topic {pipeline.topic}.old: sent to {pipeline.topic}, which KAFKA_TOPIC names" in said
+    wait_until(
+        lambda: _rows(pipeline.database, "SELECT count(*) FROM clickstream.event") == [(3,)], "all three to be stored"
+    )
+    assert topic_ends(pipeline.bootstrap, f"{pipeline.topic}.old") == {0: 0}
+
+
+def test_a_topic_that_is_not_there_takes_no_letter(pipeline: Pipeline) -> None:
+    ids = _keep(pipeline.database, pipeline.topic, (b"{", None))
+    line = _refused(pipeline, "replay", KAFKA_TOPIC=f"{pipeline.topic}.nowhere")
+    assert line.startswith(f"error: no dead letter was sent: topic {pipeline.topic}.nowhere: ")
+    assert line.endswith("set KAFKA_TOPIC to the topic that the consumer reads")
+    assert _open(pipeline.database) == ids
+
+
+def test_letters_that_can_not_be_sent_keep_no_other_from_being_sent(pipeline: Pipeline) -> None:
+    pipeline.topic = f"{pipeline.topic}.narrow"
+    limit = 20_000
+    admin = AdminClient({"bootstrap.servers": pipeline.bootstrap})
+    new = NewTopic(pipeline.topic, 1, 1, config={"max.message.bytes": str(limit)})
+    admin.create_topics([new])[pipeline.topic].result(30)
+    at_the_limit = os.urandom(limit - 75)  # a batch of one costs 71 bytes, our header 30 more
+    ids = _keep(
+        pipeline.database,
+        pipeline.topic,
+        (os.urandom(limit), None),
+        (at_the_limit, None),
+        (b"x" * 10 * limit, None),  # came compressed
+        (b"{", '[["odd", 7]]'),
+        *[(b"{", None)] * 1200,
+        (os.urandom(limit), None),
+    )
+    process = pipeline.start("letters", "consumer", "dead-letters", "replay", role="clickstream_ingest")
+    line = pipeline.fail(process)
+    assert "1202 dead letters replayed\n1 of them fill the topic's limit: without the header" in process.log.read_text()
+    assert line == (
+        "error: 3 dead letters were not sent and stay open: "
+        f"2 too large for topic {pipeline.topic}: raise its max.message.bytes (dead letter {ids[0]}); "
+        f"1 with headers that no message can have: correct column headers (dead letter {ids[3]})"
+    )
+    assert _open(pipeline.database) == [ids[0], ids[3], ids[-1]]
+    values = [record.value for record in read_topic(pipeline.bootstrap, pipeline.topic)]
+    assert len(values) == 1202
+    assert at_the_limit in values
 
 
 def test_without_our_schema_the_line_says_to_migrate(pipeline: Pipeline) -> None:

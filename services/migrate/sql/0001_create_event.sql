@@ -89,8 +89,9 @@ DECLARE
     created boolean := false;
     number integer := 1;
 BEGIN
-    IF day NOT BETWEEN '1970-01-01' AND '9999-12-30' THEN
-        RAISE EXCEPTION 'no id of an event has a time on %', day USING ERRCODE = 'invalid_parameter_value';
+    IF (day BETWEEN '2000-01-01' AND (now() AT TIME ZONE 'UTC')::date + 400) IS NOT TRUE THEN
+        RAISE EXCEPTION 'no events are stored of %: days from 2000-01-01 to a year ahead can be', day
+            USING ERRCODE = 'invalid_parameter_value';
     END IF;
     first := event_partition_bound(day);
     past_last := event_partition_bound(day + 1);
@@ -132,6 +133,10 @@ DECLARE
     partition text := 'event_' || to_char(day, 'YYYYMMDD');
     is_pending boolean;
 BEGIN
+    IF (day < (now() AT TIME ZONE 'UTC')::date - 1) IS NOT TRUE THEN
+        RAISE EXCEPTION 'the raw events of % are too young to be dropped: only days before yesterday can be', day
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     BEGIN
         LOCK TABLE clickstream.rebuild_lock IN ROW SHARE MODE NOWAIT;
     EXCEPTION WHEN lock_not_available THEN

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from local import reach
 
 
@@ -17,14 +19,30 @@ def test_the_way_is_open_when_every_directory_is() -> None:
     assert reach.may_read(Path("/usr/bin/env"))
 
 
-def test_forgetting_a_link_removes_what_it_leads_to(tmp_path: Path) -> None:
+def test_forgetting_data_in_our_shelter_removes_it_and_the_link(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "_SHELTER", tmp_path / "shelter")
+    (tmp_path / "clone").mkdir(0o700)
+    folder = tmp_path / "clone" / "postgres"
+    home = reach.data_for_everyone(folder)
+    home.mkdir()
+    (home / "PG_VERSION").write_text("18")
+    assert reach.data_for_everyone(folder) == home
+    assert (folder / "PG_VERSION").exists()
+    reach.forget(folder)
+    assert not home.exists()
+    assert not folder.is_symlink()
+
+
+def test_forgetting_a_link_that_somebody_made_leaves_what_it_leads_to(tmp_path: Path) -> None:
     home = tmp_path / "elsewhere"
     home.mkdir()
     (home / "PG_VERSION").write_text("18")
     link = tmp_path / "postgres"
     link.symlink_to(home)
     reach.forget(link)
-    assert not home.exists()
+    assert (home / "PG_VERSION").exists()
     assert not link.is_symlink()
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,43 @@ def test_free_ports_differ_and_lie_below_the_ephemeral_range() -> None:
     assert all(15_000 <= port < 32_000 for port in ports)
 
 
-def test_a_directory_that_holds_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(UserError, match="holds something else"), claim(tmp_path):
-        pass
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+@pytest.mark.parametrize("name", ["thesis.txt", "venv", "uv", "lock", "logs", "kafka", "grafana", "postgres"])
+def test_a_directory_that_holds_something_else_is_refused_and_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    work = tmp_path / name / "years of work"
+    work.touch()
+    with pytest.raises(UserError, match="holds something else"), claim(tmp_path) as directory:
+        directory.clear()
+    assert [*tmp_path.rglob("*")] == [work.parent, work]
+
+
+def test_a_directory_that_is_empty_becomes_ours_and_stays_it(tmp_path: Path) -> None:
+    with claim(tmp_path) as directory:
+        (directory.path / "kafka").mkdir()
+    with claim(tmp_path) as directory:
+        directory.clear()
+        assert not (directory.path / "kafka").exists()
+
+
+def test_cleaning_removes_what_make_made_and_nothing_else(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    for folder in (".local/uv", ".local/bin", ".local/kept", "services", "local", "tests", "mine"):
+        (tmp_path / folder).mkdir(parents=True)
+    with claim(tmp_path / ".local" / "demo") as directory:
+        (directory.path / "postgres").symlink_to(mine)
+    (tmp_path / ".local" / "theirs").mkdir()
+    makefile = Path(__file__).resolve().parents[3] / "Makefile"
+    subprocess.run(["make", "-f", makefile, "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert sorted(path.name for path in (tmp_path / ".local").iterdir()) == ["kept", "theirs"]
+    assert mine.exists()
+
+
+def test_cleaning_leaves_a_demo_that_is_not_ours(tmp_path: Path) -> None:
+    for folder in (".local/demo", "services", "local", "tests"):
+        (tmp_path / folder).mkdir(parents=True)
+    makefile = Path(__file__).resolve().parents[3] / "Makefile"
+    subprocess.run(["make", "-f", makefile, "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / ".local" / "demo").exists()
 
 
 def test_fresh_data_keeps_ports_and_removes_the_rest(tmp_path: Path) -> None:
