@@ -19,6 +19,7 @@ BEGIN
         )
         FROM pg_class AS c
         WHERE c.relnamespace = 'clickstream'::regnamespace AND c.relkind IN ('r', 'p', 'v')
+            AND pg_has_role(c.relowner, 'USAGE')
     LOOP
         EXECUTE format('REVOKE ALL ON %s FROM clickstream_ingest, clickstream_aggregate', relation);
         IF NOT is_partition THEN
@@ -49,7 +50,8 @@ DECLARE
     definer regprocedure;
 BEGIN
     FOR definer IN
-        SELECT oid FROM pg_proc WHERE pronamespace = 'clickstream'::regnamespace AND prosecdef
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'clickstream'::regnamespace AND prosecdef AND pg_has_role(proowner, 'USAGE')
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, clickstream_ingest, clickstream_aggregate', definer);
     END LOOP;
