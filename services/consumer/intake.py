@@ -180,7 +180,8 @@ class Intake:
                 self._consumer.seek(TopicPartition(self._topic, partition, offset, leader_epoch=leader_epoch))
                 return True
             except KafkaException as error:
-                if error.args[0].code() not in (KafkaError._STATE, KafkaError._PREV_IN_PROGRESS):
+                why = error.args[0]
+                if why.code() not in (KafkaError._STATE, KafkaError._PREV_IN_PROGRESS) and not will_pass(why):
                     raise
                 time.sleep(0.01)
         return False

@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import LiteralString
 
@@ -87,13 +87,13 @@ class Patience:
         if waited < ASK_SECONDS or now < call.asked_at + ASK_SECONDS:
             return False
         call.asked_at = now
-        return not self._is_at_work(call.connection.info.backend_pid)
+        return not self._is_at_work(call.connection)
 
-    def _is_at_work(self, pid: int) -> bool:
+    def _is_at_work(self, asked: Connection) -> bool:
         """Whether the server answers, and does not say that the session waits for us. It knows no pooler's pids."""
         try:
             with connect(self._settings, "patience", autocommit=True) as session, _at_most(_ANSWER_SECONDS, session):
-                return session.execute(_IS_AT_WORK, [pid]).fetchone() in (None, (True,))
+                return session.execute(_IS_AT_WORK, [asked.info.backend_pid]).fetchone() in (None, (True,))
         except psycopg.Error:
             return False
 
@@ -118,5 +118,6 @@ def _at_most(seconds: float, session: Connection) -> Iterator[None]:
 
 def _shut(connection: Connection) -> None:
     """Both directions, under a call that another thread waits in: it finds the connection closed by the peer."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as under:
+    # It may just have ended by itself.
+    with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(connection.fileno())) as under:
         under.shutdown(socket.SHUT_RDWR)

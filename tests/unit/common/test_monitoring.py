@@ -72,3 +72,13 @@ def test_any_other_path_names_those_that_there_are(port: int) -> None:
 def test_a_port_that_is_taken_is_one_line_that_names_the_variable(port: int) -> None:
     with pytest.raises(UserError, match=f"MONITORING_PORT={port}: .*choose another, or 0"):
         serve(port, Health())
+
+
+def test_a_dependency_that_gives_no_answer_makes_a_service_not_ready_but_alive() -> None:
+    health = Health(stall_seconds=1e-9, answer_seconds=0)
+    health.ready()
+    health.waits_for("PostgreSQL at db:5432/x")
+    assert health.readiness() == (503, "PostgreSQL at db:5432/x: no answer for 0 s")
+    assert health.liveness() == (200, "ok")
+    health.has_answer()
+    assert health.readiness() == (200, "ok")
