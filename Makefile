@@ -61,7 +61,7 @@ clean: ## Remove all that the other targets made: environment, data, caches
 	rm -rf $(VENV) .local .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find services local tests -name __pycache__ -prune -exec rm -rf {} +
 
-##@ Kubernetes
+##@ Kubernetes, on the cluster of CONTEXT (kind-clickstream)
 # Another cluster than kind: leave kind-up out, name its CONTEXT, push the images to its registry and say
 # HELM_ARGS="--set image.registry=…".
 KIND_CLUSTER ?= clickstream

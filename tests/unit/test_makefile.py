@@ -1,10 +1,11 @@
-"""On which cluster the Makefile's targets act: the one that CONTEXT names, whichever is current.
+"""On which cluster the Makefile's targets act: the one that CONTEXT names, whichever is current. What .ci/run tells.
 
 The targets run for real; kubectl, helm, kind and docker are stand-ins on the PATH that note how they were called.
 """
 
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,3 +119,18 @@ def test_a_namespace_that_is_there_is_left_as_it_is(make: Make) -> None:
     assert made.on_clusters() == [
         "kubectl --context kind-clickstream --namespace kube-system get namespace kube-system "
     ]
+
+
+def test_ci_tells_who_lacks_the_lab_what_it_leaves_out(tmp_path: Path) -> None:
+    """The commands that it runs are noted by a stand-in for make."""
+    script, programs = tmp_path / "clone" / ".ci" / "run", tmp_path / "programs"
+    script.parent.mkdir(parents=True)
+    programs.mkdir()
+    shutil.copy(ROOT / ".ci" / "run", script)
+    (programs / "make").write_text('#!/bin/sh\necho "make $*"\n')
+    (programs / "make").chmod(0o755)
+    path = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    told = subprocess.run([script], env=path, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert "Left out" in told
+    assert "make kind-up && make e2e CONTEXT=kind-clickstream" in told
+    assert told.endswith("make lint\nmake test\n")
