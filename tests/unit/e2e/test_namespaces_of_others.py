@@ -40,16 +40,19 @@ class _Answering(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         name = self.path.rpartition("/")[2]
-        found = self.server.namespaces[name]["metadata"]["uid"] == self._body()["preconditions"]["uid"]
-        self._answer(200 if found else 409, self.server.namespaces.pop(name) if found else None)
+        wanted = self._body().get("preconditions", {}).get("uid")
+        if wanted in (None, self.server.namespaces[name]["metadata"]["uid"]):
+            self._answer(200, self.server.namespaces.pop(name))
+        else:
+            self._answer(409)
 
     def log_message(self, *_: object) -> None:
         pass
 
     def _body(self) -> Any:
-        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or "{}")
 
-    def _answer(self, status: int, content: object) -> None:
+    def _answer(self, status: int, content: object = None) -> None:
         text = json.dumps(content or {}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
