@@ -19,7 +19,8 @@ HELM_TO_TEST := $(if $(HELM)$(shell command -v helm 2>/dev/null),,$(if $(shell c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help bench demo test test-unit test-integration test-chart lint format lock clean
-.PHONY: kind-up images namespace install upgrade helm-test grafana status scale throughput logs uninstall kind-down e2e
+.PHONY: kind-up images namespace install upgrade helm-test grafana status scale throughput logs uninstall kind-down
+.PHONY: named-context e2e
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@ / { print "\n" substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,9 +65,12 @@ clean: ## Remove all that the other targets made: environment, data, caches
 	@rmdir .local 2>/dev/null || true
 	find services local tests -name __pycache__ -prune -exec rm -rf {} +
 
-##@ Kubernetes
-# Another cluster than kind: leave kind-up out, push the images to its registry and say HELM_ARGS="--set image.registry=…".
+##@ Kubernetes, on the cluster of CONTEXT (kind-clickstream)
+# Another cluster than kind: leave kind-up out, name its CONTEXT, push the images to its registry and say
+# HELM_ARGS="--set image.registry=…".
 KIND_CLUSTER ?= clickstream
+# A context of the kubeconfig. Whichever is current is never used: it may be a cluster that others live on.
+CONTEXT ?= kind-$(KIND_CLUSTER)
 KIND_NODE_IMAGE ?=
 NAMESPACE ?= clickstream
 RELEASE ?= clickstream
@@ -80,8 +84,8 @@ SERVICES := producer consumer aggregator migrate
 VERSION := $(shell awk '$$1 == "appVersion:" { gsub(/"/, "", $$2); print $$2 }' charts/clickstream/Chart.yaml)
 IMAGES := $(SERVICES:%=clickstream/%:$(VERSION))
 CHART := charts/clickstream
-KUBECTL := kubectl --namespace $(NAMESPACE)
-HELM_HERE := helm --namespace $(NAMESPACE)
+KUBECTL := kubectl --context '$(CONTEXT)' --namespace $(NAMESPACE)
+HELM_HERE := helm --kube-context '$(CONTEXT)' --namespace $(NAMESPACE)
 
 # $(call need,TOOL,HOW TO GET IT): end with one line if a tool is missing.
 need = @command -v $(1) >/dev/null 2>&1 || { echo "error: $(1) is missing: $(2)" >&2; exit 1; }
@@ -91,17 +95,24 @@ need_kubectl = $(call need,kubectl,https://kubernetes.io/docs/tasks/tools/#kubec
 need_helm = $(call need,helm,https://helm.sh/docs/intro/install/$(comma) version 3.14 or newer)
 comma := ,
 
+# An empty name would mean the current context: get-contexts refuses it too.
+define need_cluster
+$(need_kubectl)
+@kubectl config get-contexts '$(CONTEXT)' >/dev/null 2>&1 || { \
+	echo "error: no context '$(CONTEXT)' in the kubeconfig: run make kind-up, or name one by CONTEXT=: $$(kubectl config get-contexts --output=name | paste -sd' ' -)" >&2; exit 1; }
+endef
+
 kind-up: images ## Make a local cluster with the images in it; KIND_CLUSTER, KIND_NODE_IMAGE, PRELOAD_IMAGES
 	$(need_kind)
 	$(need_kubectl)
 	@kind get clusters 2>/dev/null | grep -qx '$(KIND_CLUSTER)' || \
 		kind create cluster --name '$(KIND_CLUSTER)' --config kind-config.yaml --wait 3m $(if $(KIND_NODE_IMAGE),--image '$(KIND_NODE_IMAGE)')
-	@kubectl config use-context 'kind-$(KIND_CLUSTER)' >/dev/null
+	@kubectl config get-contexts 'kind-$(KIND_CLUSTER)' >/dev/null 2>&1 || kind export kubeconfig --name '$(KIND_CLUSTER)'
 	@for image in $(PRELOAD_IMAGES); do \
 		docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image" || \
 		{ echo "error: $$image can't be had: leave it out with PRELOAD_IMAGES=, and the cluster fetches it" >&2; exit 1; }; done
 	@kind load docker-image --name '$(KIND_CLUSTER)' $(IMAGES) $(PRELOAD_IMAGES)
-	@$(MAKE) --no-print-directory namespace
+	@$(MAKE) --no-print-directory namespace CONTEXT='kind-$(KIND_CLUSTER)'
 
 images: ## Build the images of the services; DOCKER_BUILD_ARGS
 	$(need_docker)
@@ -111,63 +122,73 @@ images: ## Build the images of the services; DOCKER_BUILD_ARGS
 		docker build --quiet $(DOCKER_BUILD_ARGS) --file services/Dockerfile --build-arg SERVICE=$$service \
 			--tag clickstream/$$service:$(VERSION) . >/dev/null || exit 1; done
 
+# One that is there already may hold pods of others: the standard is enforced only in one made here.
 namespace:
-	$(need_kubectl)
-	@kubectl create namespace $(NAMESPACE) --dry-run=client --output=yaml | kubectl apply --filename=- >/dev/null
-	@kubectl label --overwrite namespace $(NAMESPACE) pod-security.kubernetes.io/enforce=restricted >/dev/null
+	$(need_cluster)
+	@$(KUBECTL) get namespace $(NAMESPACE) >/dev/null 2>&1 || { \
+		$(KUBECTL) create namespace $(NAMESPACE) >/dev/null && \
+		$(KUBECTL) label namespace $(NAMESPACE) pod-security.kubernetes.io/enforce=restricted >/dev/null; }
 
-install: namespace ## Install the chart; HELM_ARGS="--set producer.rate=500", NAMESPACE, RELEASE
+install: namespace ## Install the chart; HELM_ARGS="--set producer.rate=500", CONTEXT, NAMESPACE, RELEASE
 	$(need_helm)
 	@$(HELM_HERE) install $(RELEASE) $(CHART) $(HELM_ARGS)
 
 upgrade: ## Upgrade the release to this chart; what was set stays set; HELM_ARGS
 	$(need_helm)
+	$(need_cluster)
 	@$(HELM_HERE) upgrade $(RELEASE) $(CHART) --reset-then-reuse-values $(HELM_ARGS)
 
 helm-test: ## Prove that events flow: marked ones are sent and waited for
 	$(need_helm)
+	$(need_cluster)
 	@$(HELM_HERE) test $(RELEASE) || { $(KUBECTL) logs pod/$(RELEASE)-test; exit 1; }
 
 grafana: ## Open Grafana at http://localhost:3000; ends with Ctrl-C
-	$(need_kubectl)
+	$(need_cluster)
 	@echo "http://localhost:3000/  user admin  password $$($(KUBECTL) get secret $(RELEASE)-grafana-admin \
 		--output=go-template='{{ index .data "admin-password" | base64decode }}')"
 	@(sleep 2; xdg-open http://localhost:3000/ || open http://localhost:3000/) >/dev/null 2>&1 &
 	@$(KUBECTL) port-forward service/$(RELEASE)-grafana 3000:3000
 
 status: ## Pods, the pipeline's balance and the last runs of the aggregator
-	$(need_kubectl)
+	$(need_cluster)
 	@$(KUBECTL) get pods,cronjobs,pvc --selector app.kubernetes.io/instance=$(RELEASE)
 	@$(KUBECTL) exec $(RELEASE)-postgres-0 -- psql --username postgres --dbname clickstream --quiet \
 		--command 'SELECT sum(received) received, sum(stored) stored, sum(duplicate) duplicate, sum(dead) dead, sum(lost) lost, sum(imbalance) imbalance, sum(lag_messages) lag FROM reporting.partition_offset' \
 		--command 'SELECT run_id, started_at::timestamp(0), passes, events, round(seconds::numeric, 1) seconds, error FROM reporting.aggregator_run ORDER BY run_id DESC LIMIT 5'
 
 scale: ## Scale the consumer; CONSUMERS=4
-	$(need_kubectl)
+	$(need_cluster)
 	@$(KUBECTL) scale deployment/$(RELEASE)-consumer --replicas=$(CONSUMERS)
 	@$(KUBECTL) rollout status deployment/$(RELEASE)-consumer --timeout=5m
 
 throughput: $(READY) ## Scale the consumer 1, 2, 4 under load, and write what it did under docs/benchmarks
-	$(need_kubectl)
-	@$(BIN)/python -m tests.bench.throughput --namespace $(NAMESPACE) --release $(RELEASE) $(ARGS)
+	$(need_cluster)
+	@$(BIN)/python -m tests.bench.throughput --context '$(CONTEXT)' --namespace $(NAMESPACE) --release $(RELEASE) $(ARGS)
 
 logs: ## Follow the logs of the services
-	$(need_kubectl)
+	$(need_cluster)
 	@$(KUBECTL) logs --follow --prefix --tail=20 --max-log-requests=50 \
 		--selector 'app.kubernetes.io/instance=$(RELEASE),app.kubernetes.io/name=clickstream'
 
 uninstall: ## Remove the release; volumes and the passwords of their data stay
 	$(need_helm)
+	$(need_cluster)
 	@$(HELM_HERE) uninstall $(RELEASE)
 
 kind-down: ## Delete the local cluster with all its data
 	$(need_kind)
 	@kind delete cluster --name '$(KIND_CLUSTER)'
 
-e2e: $(READY) ## Run the end-to-end tests on the cluster of KUBECONFIG; ARGS="-k name"
-	$(need_kubectl)
+# The default is not enough here: whoever lets namespaces be made and deleted says where.
+named-context:
+	@[ '$(origin CONTEXT)' != file ] || { \
+		echo "error: e2e makes and deletes namespaces: name the cluster's context, make e2e CONTEXT=$(CONTEXT)" >&2; exit 1; }
+
+e2e: named-context $(READY) ## Run the end-to-end tests on a cluster that you name; CONTEXT=kind-clickstream, ARGS="-k name"
 	$(need_helm)
-	@E2E_CONTEXT="$$(kubectl config current-context)" $(BIN)/python -m pytest tests/e2e $(ARGS)
+	$(need_cluster)
+	@E2E_CONTEXT='$(CONTEXT)' $(BIN)/python -m pytest tests/e2e $(ARGS)
 
 $(READY): requirements-dev.lock | $(UV)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

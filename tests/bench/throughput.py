@@ -1,6 +1,6 @@
 """How the pipeline on a cluster does with 1, 2 and 4 consumers: `make throughput`.
 
-    python -m tests.bench.throughput --namespace clickstream --release clickstream
+    python -m tests.bench.throughput --context kind-clickstream --namespace clickstream --release clickstream
 
 For each number of consumers: a backlog is made, and the producer goes on at full speed while the consumers work (full
 load); when they have worked off what is left, it sends at a steady rate that one consumer can bear (steady). What was
@@ -35,6 +35,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
+    context: Annotated[str, typer.Option(help="The cluster, by its context in the kubeconfig.")],
     namespace: Annotated[str, typer.Option(help="Where the chart is installed.")] = "clickstream",
     release: Annotated[str, typer.Option(help="Its release.")] = "clickstream",
     consumers: Annotated[str, typer.Option(help="Numbers of consumers, in this order.")] = "1,2,4",
@@ -45,7 +46,7 @@ def main(
     output: Annotated[Path, typer.Option(help="Where the files go.")] = Path("docs/benchmarks"),
 ) -> None:
     """Scale the consumer and write what it did."""
-    installed = _find(namespace, release)
+    installed = _find(context, namespace, release)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[state]}"))
     with Progress(*columns, console=Console()) as progress:
         bench = Bench(installed, Sampler(installed.database, progress), seconds, backlog, rate)
@@ -98,13 +99,12 @@ class Bench:
         return int(found.spec.replicas)
 
 
-def _find(namespace: str, release: str) -> Release:
-    """The release, on the cluster of the kubeconfig's current context."""
+def _find(context: str, namespace: str, release: str) -> Release:
+    """The release, on the cluster of that context."""
     try:
-        _, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        where = Namespace(namespace, context)
     except config.ConfigException as error:
-        raise UserError(f"no cluster: {error}; set KUBECONFIG") from None
-    where = Namespace(namespace, current["name"])
+        raise UserError(f"no cluster {context}: {error}; set KUBECONFIG, or name another --context") from None
     postgres = {"instance": release, "name": "postgres"}
     if not where.ready_pods(postgres):
         raise UserError(f"no release {release} with its own Postgres in namespace {namespace}: run make install")

@@ -19,13 +19,14 @@ Six dashboards in `grafana/dashboards/`, the only copies: the chart provisions t
 them on one machine. They find the database by the variable *Data source*, lead to each other by the tag `clickstream`,
 and read only schema `reporting`, as the role `grafana_reader`: read-only, 15 s a statement at the most.
 
-Every figure is exact and live: a view is the rollup and the tail that is not rolled up yet, together. Days and hours
-are UTC. What is summed by the hour is shown in whole hours: all that the time range touches. Whole days come from the
-daily rollups, and only what is left at both ends from the hourly ones; what is drawn over time is drawn by the hour up
-to a week, and by the day beyond.
+Every figure is exact and live: a view adds up the rollup and the events that are not in it yet. Days and hours are UTC.
+A panel that counts by the hour shows whole hours: every hour that the time range touches. It takes whole days from the
+daily rollups, and only the hours that are left at both ends from the hourly ones. A graph over time has a point for
+each hour if the range is a week or shorter, and else for each day.
 
-`tests/dashboards` runs every panel's SQL as Grafana would and compares the rows with numbers computed from the raw
-events in Python. This page is generated from the dashboards (`python -m tests.dashboards.document`).
+`tests/dashboards` runs every panel's SQL as Grafana would, and compares the rows with numbers that Python computes from
+the raw events. This page is generated from the dashboards (`python -m tests.dashboards.document`). If a panel is empty,
+see [troubleshooting](troubleshooting.md#5-events-arrive-and-dashboards-are-empty-or-old).
 
 """
 

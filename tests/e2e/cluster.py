@@ -15,6 +15,8 @@ Labels = dict[str, str]
 INSTANCE = "app.kubernetes.io/instance"
 NAME = "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
+# What `create` puts on a namespace, and without which `delete` touches none.
+_OURS = {"app.kubernetes.io/managed-by": "clickstream-e2e"}
 _RESTRICTED = "pod-security.kubernetes.io/enforce"
 _POLL_SECONDS = 1.0
 
@@ -35,6 +37,10 @@ class ProgramError(Exception):
     """A program that a test ran in a pod failed; the message holds its stderr."""
 
 
+class ForeignNamespaceError(Exception):
+    """A namespace that was there is not the tests' own; the message says how to go on."""
+
+
 class Namespace:
     """One namespace. Where a call returns objects, they are the API's JSON as dicts."""
 
@@ -51,19 +57,32 @@ class Namespace:
         self._streaming: Any = client.CoreV1Api(_connect(context))
 
     def create(self) -> None:
-        """Make it anew, with the restricted Pod Security Standard enforced."""
+        """Make it anew, with the restricted Pod Security Standard enforced.
+
+        Raises:
+            ForeignNamespaceError: there is one of that name that `create` did not make.
+        """
         self.delete()
-        labels = {_RESTRICTED: "restricted"}
+        labels = _OURS | {_RESTRICTED: "restricted"}
         self.core.create_namespace({"metadata": {"name": self.name, "labels": labels}})
 
     def delete(self) -> None:
-        """Delete it and all it holds; returns when it is gone."""
-        try:
-            self.core.delete_namespace(self.name)
-        except ApiException as error:
-            if error.status != 404:
-                raise
-        wait_until(lambda: not self._exists(), f"namespace {self.name} to go", 180)
+        """Delete it and all it holds, if it is there; returns when it is gone.
+
+        Raises:
+            ForeignNamespaceError: `create` did not make it.
+        """
+        found = self._find()
+        if found is None:
+            return
+        if not _OURS.items() <= (found.labels or {}).items():
+            raise ForeignNamespaceError(
+                f"namespace {self.name} of {self.context} was not made by these tests, it lacks the label "
+                f"{selector(_OURS)}: delete it yourself, or name another by E2E_NAMESPACE"
+            )
+        # That one, not a namesake that somebody has made since.
+        self.core.delete_namespace(self.name, body={"preconditions": {"uid": found.uid}})
+        wait_until(lambda: self._find() is None, f"namespace {self.name} to go", 180)
 
     def apply(self, manifests: Iterable[Manifest]) -> None:
         """Create objects."""
@@ -192,14 +211,14 @@ class Namespace:
         found: Manifest = json.loads(json.dumps(self._api.sanitize_for_serialization(thing)))
         return found
 
-    def _exists(self) -> bool:
+    def _find(self) -> Any:
+        """Its metadata, None where there is no such namespace."""
         try:
-            self.core.read_namespace(self.name)
+            return self.core.read_namespace(self.name).metadata
         except ApiException as error:
             if error.status == 404:
-                return False
+                return None
             raise
-        return True
 
     def _job_ended(self, name: str) -> bool:
         conditions = self.batch.read_namespaced_job_status(name, self.name).status.conditions or []

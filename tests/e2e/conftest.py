@@ -1,7 +1,8 @@
 """Where the tests run: a cluster that the environment names, with the images loaded. Nothing else is touched.
 
-E2E_CONTEXT        context of the kubeconfig (KUBECONFIG), which `make e2e` sets; without it the tests are skipped
-E2E_NAMESPACE      namespace to make anew and delete (clickstream-e2e); a second one gets -managed appended
+E2E_CONTEXT        context of the kubeconfig (KUBECONFIG), `make e2e CONTEXT=…`; without it the tests are skipped
+E2E_NAMESPACE      namespace to make anew and delete (clickstream-e2e); a second one gets -managed appended. One that
+                   the tests did not make, and so label, is never deleted: they fail
 E2E_HELM_ARGS      more arguments for every install, such as --set image.tag=…
 E2E_CHART          chart to install (charts/clickstream)
 E2E_KEEP           set: what was installed stays after the last test
@@ -27,7 +28,7 @@ def context() -> str:
     """The cluster, by its kubeconfig context: never whichever happens to be current."""
     given = os.environ.get("E2E_CONTEXT")
     if not given:
-        pytest.skip("E2E_CONTEXT names no cluster: run `make e2e`")
+        pytest.skip("E2E_CONTEXT names no cluster: run `make e2e CONTEXT=…`")
     if shutil.which("helm") is None:
         pytest.fail("helm is missing: https://helm.sh/docs/intro/install/")
     return given
