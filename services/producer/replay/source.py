@@ -9,13 +9,14 @@ from typing import Literal
 import msgspec
 
 from services.common.errors import UserError
-from services.producer.replay import combined, ndjson, rows, table
+from services.producer.replay import ndjson, rows, table, weblog
 from services.producer.replay.files import LINE_MAX_BYTES, InputFile
 from services.producer.replay.identity import EventIds, Pseudonyms
 from services.producer.replay.mapping import Mapping
 from services.producer.replay.ordering import Found, in_order
 from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.sessions import Sessions
+from services.producer.replay.views import Views
 from services.producer.source import Message
 
 Format = Literal["combined", "ndjson", "csv"]
@@ -80,9 +81,10 @@ class Replay:
             return table.read(file, (line for _, line in self._lines(file)), report, read_row)
         if self._format(file) == "ndjson":
             return self._by_line(file, ndjson.Reader(ids))
-        return self._by_line(file, combined.Reader(ids, self._pseudonyms, report, options.site, options.keep_bots))
+        views = Views(ids, self._pseudonyms, report, options.site, options.keep_bots)
+        return self._by_line(file, weblog.Reader(views))
 
-    def _by_line(self, file: InputFile, read: "combined.Reader | ndjson.Reader") -> Iterator[Found]:
+    def _by_line(self, file: InputFile, read: "weblog.Reader | ndjson.Reader") -> Iterator[Found]:
         for number, line in self._lines(file):
             self._report.lines += 1
             try:

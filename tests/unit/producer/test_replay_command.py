@@ -12,6 +12,7 @@ from services.producer.replay import display
 from services.producer.replay.command import pace_of
 from services.producer.replay.report import DAY_MS, Report
 from services.producer.replay.settings import ReplaySettings
+from services.producer.replay.weblog import NOT_A_LOG_LINE
 from tests.unit.producer.replaying import log_line, replay_lines
 
 
@@ -73,4 +74,4 @@ def test_the_summary_tells_lines_events_what_was_left_out_and_bad_lines_by_reaso
     assert "lines read │ 3" in shown
     assert "event: page_view │ 1" in shown
     assert "left out: asset │ 1" in shown
-    assert "bad line: not a line of the Combined or Common Log Format │ 1" in shown
+    assert f"bad line: {NOT_A_LOG_LINE} │ 1" in shown
