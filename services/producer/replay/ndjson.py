@@ -11,6 +11,7 @@ from services.common.timestamps import rfc3339_ms
 from services.producer.replay import times
 from services.producer.replay.identity import EventIds
 from services.producer.replay.ordering import Found
+from services.producer.replay.paths import one_spelling
 from services.producer.replay.report import BadLineError
 from services.producer.replay.validity import NO_SESSION, to_event
 
@@ -44,6 +45,8 @@ class Reader:
             del fields["properties"]
         time_ms = times.parse(_required(fields, "event_time"))
         session = _optional(fields, "session_id")
+        if isinstance(path := fields.get("page_path"), str):
+            fields["page_path"] = one_spelling(path)
         fields["event_id"] = self._event_id(_optional(fields, "event_id"), time_ms, line)
         fields["event_time"] = rfc3339_ms(time_ms)
         fields["session_id"] = NO_SESSION

@@ -1,5 +1,6 @@
 """A row of foreign data becomes an event, by a mapping of its columns."""
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,6 +13,7 @@ from services.producer.replay import agents, times
 from services.producer.replay.identity import EventIds, Pseudonyms
 from services.producer.replay.mapping import EVENT_TYPES, fill
 from services.producer.replay.ordering import Found
+from services.producer.replay.paths import one_spelling
 from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.table import Row
 from services.producer.replay.validity import NO_SESSION, to_event
@@ -20,6 +22,7 @@ _DEVICES = ("desktop", "mobile", "tablet")
 _FOUR_PLACES = Decimal("0.0001")
 _LARGEST_VALUE = Decimal(10) ** 12
 _PROPERTIES = "properties."
+_query_or_fragment = re.compile("[?#]")
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,9 @@ def _plain(given: dict[str, str]) -> dict[str, Any]:
 
 def _path_of(path_or_url: str) -> str:
     if not path_or_url.lower().startswith(("http://", "https://")):
-        return path_or_url.partition("?")[0]
+        return one_spelling(_query_or_fragment.split(path_or_url, 1)[0])
     try:
-        return urlsplit(path_or_url).path or "/"
+        return one_spelling(urlsplit(path_or_url).path or "/")
     except ValueError:
         raise BadLineError("page_url is not a URL") from None
 

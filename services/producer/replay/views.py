@@ -14,12 +14,14 @@ from services.producer.replay.hits import Hit, printable
 from services.producer.replay.identity import EventIds, Pseudonyms
 from services.producer.replay.ordering import Found
 from services.producer.replay.pages import why_not_a_page
+from services.producer.replay.paths import one_spelling
 from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.validity import NO_SESSION, check_page_path
 
 _origin = re.compile(rb"https?://[^/?#]+", re.IGNORECASE).match
 _unprintable = re.compile(rb"[\x00-\x20\x7f]")
 _not_ascii = re.compile(rb"[\x80-\xff]")
+_names_a_campaign = re.compile("utm_", re.IGNORECASE).search
 _TEXT_MAX_LENGTH = 2048
 _CAMPAIGN_MAX_LENGTH = 128
 
@@ -59,6 +61,7 @@ class Views:
     def _page_view(self, hit: Hit, target: str, line: bytes, agent: agents.Agent) -> Found:
         self.report.addresses = True
         path, _, query = target.partition("?")
+        path = one_spelling(path)
         check_page_path(path)
         event = Event(
             event_id=self.ids.of_line(hit.time_ms, self.pseudonyms.digest(line.decode("utf-8", "surrogateescape"))),
@@ -73,7 +76,7 @@ class Views:
             os=agent.os,
             browser=agent.browser,
         )
-        if "utm_" in query:
+        if _names_a_campaign(query):
             _add_campaign(event, query)
         return Found(hit.time_ms, event)
 
