@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from services.common import uuid7
 from services.common.event import UUID7_PATTERN
-from services.producer.replay import times
+from services.producer.replay.report import DAY_MS
 
 PSEUDONYM_MAX_LENGTH = 64
 _MINUTES_REMEMBERED = 16
@@ -58,9 +58,12 @@ class EventIds:
         self._seen: OrderedDict[int, dict[str, int]] = OrderedDict()
 
     def of_foreign(self, time_ms: int, foreign_id: str) -> str:
-        """The id itself if it is a UUIDv7 with a time that is stored at all, else one derived from it."""
+        """The id itself if it is a UUIDv7 whose time is the event's to the day, else one derived from it.
+
+        The consumer refuses an id whose day partition has nothing to do with the time of the event.
+        """
         given = foreign_id.lower()
-        if _is_uuid7(given) and times.is_storable(uuid7.unix_ms(given)):
+        if _is_uuid7(given) and abs(uuid7.unix_ms(given) - time_ms) < DAY_MS:
             return given
         return uuid7.derive(time_ms, self._source, foreign_id)
 
