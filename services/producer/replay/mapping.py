@@ -6,6 +6,7 @@ from typing import get_args
 
 from services.common.errors import UserError
 from services.common.event import COLUMNS, EventType
+from services.producer.replay.nothing import is_nothing
 
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 # What isn't a field itself but becomes some: the price of one piece; browser, system and device of a user agent.
@@ -79,10 +80,10 @@ def _template(text: str) -> str:
     return text if "{" in text or text.startswith("/") else f"{{{text}}}"
 
 
-def fill(template: str, row: dict[str, str]) -> str:
-    """The template with the columns' values; empty as soon as one of them is empty."""
+def fill(template: str, row: dict[str, str], field: str = "") -> str:
+    """The template with the columns' values; empty as soon as one of them stands for nothing."""
     values = [row[column].strip() for column in _column_of.findall(template)]
-    if not all(values):
+    if any(is_nothing(value, field) for value in values):
         return ""
     filling = iter(values)
     return _column_of.sub(lambda _: next(filling), template)

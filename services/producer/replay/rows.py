@@ -42,7 +42,7 @@ class Reader:
         Raises:
             BadLineError: the row can't become a valid event.
         """
-        given = {field: text for field, template in self.templates.items() if (text := fill(template, row))}
+        given = {field: text for field, template in self.templates.items() if (text := fill(template, row, field))}
         for field in ("event_time", "visitor_id"):
             if field not in given:
                 raise BadLineError(f"{field} is missing")

@@ -117,7 +117,7 @@ def test_the_value_is_the_total_of_the_event(
     assert (event.value, event.currency) == (expected, "EUR")
 
 
-@pytest.mark.parametrize("number", ["-1", "NaN", "Infinity", "1,5", "much", "1e12", "1e999999"])
+@pytest.mark.parametrize("number", ["-1", "sNaN", "Infinity", "1,5", "much", "1e12", "1e999999"])
 def test_a_number_that_is_none_makes_a_bad_row(tmp_path: Path, number: str) -> None:
     for field in ("quantity", "value", "price"):
         replayed = replay_rows(
@@ -170,7 +170,34 @@ def test_foreign_ids_become_uuid7_and_ours_are_kept(tmp_path: Path) -> None:
     assert len(by_id) == 3, "the same foreign id at the same time is the same event"
     assert by_id[ours].session_id == ours
     assert len({event.session_id for event in replayed.events}) == 3
-    assert {uuid7.unix_ms(event.session_id) for event in replayed.events} == {1431857103000, 1431857105000}
+
+
+@pytest.mark.parametrize(
+    "word", ["NULL", "null", "None", "nan", "NaN", "NA", r"\N", "-", "undefined", "(null)", "", " "]
+)
+def test_a_word_for_nothing_is_no_visitor_and_no_page_and_no_text(tmp_path: Path, word: str) -> None:
+    header = "event_time,visitor_id,page_path,user_id,page_title,event_id,session_id,value,country"
+    row = "1431857103,{},{},{nothing},{nothing},{nothing},{nothing},{nothing},DE"
+    whole = row.format("u1", "/a", nothing=word)
+    no_visitor, no_page = row.format(word, "/a", nothing="1"), row.format("u1", word, nothing="1")
+    replayed = replay_rows(tmp_path, whole, whole, no_visitor, no_page, header=header, maps=None)
+    first, second = replayed.events
+    assert (first.user_id, first.page_title, first.value) == (None, None, None)
+    assert first.event_id != second.event_id, "two rows without an id are two events"
+    assert len({event.session_id for event in replayed.events}) == 1, "sessions are cut where none is named"
+    assert replayed.report.bad.total() == 2
+
+
+def test_a_path_template_with_nothing_in_it_is_no_page(tmp_path: Path) -> None:
+    maps = ["event_time=ts,visitor_id=user", "page_path=/item/{item}"]
+    replayed = replay_rows(tmp_path, "1431857103,u1,NULL", "1431857103,u1,7", header="ts,user,item", maps=maps)
+    assert replayed.paths == ["/item/7"]
+
+
+def test_namibia_is_a_country(tmp_path: Path) -> None:
+    header = "event_time,visitor_id,page_path,country,city"
+    event = replay_rows(tmp_path, "1431857103,u1,/a,NA,NA", header=header, maps=None).event
+    assert (event.country, event.city) == ("NA", None)
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
