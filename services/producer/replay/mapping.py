@@ -33,7 +33,7 @@ class Mapping:
         for field, template in templates.items():
             for column in _column_of.findall(template):
                 if column not in header:
-                    raise UserError(f"--map {field}={column}: {file} has no such column, but {', '.join(header)}")
+                    raise UserError(f"--map {field}={column}: {file} has no such column, {_named(header)}")
         for field, remedy in (("event_time", "time"), ("visitor_id", "user")):
             if field not in fields:
                 raise UserError(f"{file}: no column is {field}: add --map {field}=COLUMN (for instance {remedy})")
@@ -62,6 +62,13 @@ def parse(maps: str, events: str) -> Mapping:
                 f"--map-event {name}={event_type}: no such event type; there are {', '.join(sorted(EVENT_TYPES))}"
             )
     return Mapping(fields, translated)
+
+
+def _named(header: list[str]) -> str:
+    """The columns there are, for a message; a first line with a number in it is data, which is not repeated."""
+    if any(name.lstrip("-")[:1].isdigit() for name in header):
+        return "and its first line seems to be no header: name the columns with --columns"
+    return f"but {', '.join(header)}; if that is no header, name the columns with --columns"
 
 
 def _pairs(option: str, given: str) -> dict[str, str]:

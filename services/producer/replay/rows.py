@@ -18,6 +18,7 @@ from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.table import Row
 from services.producer.replay.validity import NO_SESSION, to_event
 
+_MAY_HAVE_LINES = ("page_title", "element", "city", "user_agent")
 _DEVICES = ("desktop", "mobile", "tablet")
 _FOUR_PLACES = Decimal("0.0001")
 _LARGEST_VALUE = Decimal(10) ** 12
@@ -57,10 +58,20 @@ class Reader:
             "event_type": self._event_type(given.get("event_type")),
             "session_id": NO_SESSION,
         }
+        if any("\n" in text for field, text in given.items() if field not in _MAY_HAVE_LINES and "." not in field):
+            raise BadLineError("a line break where none can be meant")
         for field in ("visitor_id", "user_id"):
             if field in given:
                 fields[field] = self.pseudonyms.unless_harmless(given[field])
         return Found(time_ms, to_event(fields), session)
+
+    def has_time(self, row: Row) -> bool:
+        """Whether the row has a time where it should: then it is a row, and not the rest of one."""
+        try:
+            times.parse(fill(self.templates["event_time"], row))
+        except BadLineError:
+            return False
+        return True
 
     def _event_id(self, foreign_id: str | None, time_ms: int, row: Row) -> str:
         if foreign_id:

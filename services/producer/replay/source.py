@@ -1,5 +1,6 @@
 """The replay as a source: files in, messages out, in the order of their times and with their own times."""
 
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,15 +20,21 @@ from services.producer.replay.sessions import Sessions
 from services.producer.replay.views import Views
 from services.producer.source import Message
 
-Format = Literal["combined", "ndjson", "csv"]
+_tells_of_a_request = re.compile(rb'"(?:request|status|DownstreamStatus|log)"\s*:').search
+Format = Literal["log", "ndjson", "csv"]
 
 
 @dataclass(frozen=True)
 class Options:
-    """How files are read. `source` is part of every derived id; `site` is what stands before a path in a URL."""
+    """How files are read. `source` is part of every derived id; `site` is what stands before a path in a URL.
+
+    `columns` names those of CSV without a header, and `delimiter` what stands between them.
+    """
 
     mapping: Mapping
     format: Format | None = None
+    columns: str = ""
+    delimiter: str = ""
     source: str = "replay"
     site: str | None = None
     keep_bots: bool = False
@@ -44,16 +51,20 @@ class Replay:
         """See that the files can be read as the options want it, before anything is sent.
 
         Raises:
-            UserError: the mapping doesn't fit a CSV file, or there is none for it.
+            UserError: the mapping doesn't fit a CSV file, or there is none for it; `--map` without a CSV file.
         """
         self._files = files
         self._options = options
         self._report = report
         self._pseudonyms = Pseudonyms(options.visitor_key)
-        self._templates = {
-            file: options.mapping.for_header(table.header(file), str(file.path))
+        self._formats = {file: options.format or format_of(file) for file in files}
+        self._layouts = {
+            file: table.layout(file, options.columns, options.delimiter)
             for file in files
-            if self._format(file) == "csv"
+            if self._formats[file] == "csv"
+        }
+        self._templates = {
+            file: options.mapping.for_header(layout.names, str(file.path)) for file, layout in self._layouts.items()
         }
         if options.mapping.fields and not self._templates:
             raise UserError("--map is for CSV files; if these are, say --format csv")
@@ -68,9 +79,10 @@ class Replay:
             event.session_id = sessions.session_id(event.visitor_id, time_ms, named)
             self._report.event(event.event_type, time_ms)
             yield Message(time_ms, event.visitor_id.encode(), encode(event))
-
-    def _format(self, file: InputFile) -> Format:
-        return self._options.format or format_of(file)
+        if unaccounted := self._report.unaccounted():
+            self.failure = self.failure or UserError(
+                f"{unaccounted} lines are neither events nor left out nor bad: a fault of replay's own: report it"
+            )
 
     def _found(self, file: InputFile) -> Iterator[Found]:
         options, report, ids = self._options, self._report, EventIds(self._options.source)
@@ -78,23 +90,28 @@ class Replay:
             read_row = rows.Reader(
                 self._templates[file], options.mapping.events, ids, self._pseudonyms, report, options.keep_bots
             )
-            return table.read(file, (line for _, line in self._lines(file)), report, read_row)
-        if self._format(file) == "ndjson":
+            return table.Reader(str(file.path), self._layouts[file], report, read_row).read(self._lines(file))
+        if self._formats[file] == "ndjson":
             return self._by_line(file, ndjson.Reader(ids))
         views = Views(ids, self._pseudonyms, report, options.site, options.keep_bots)
         return self._by_line(file, weblog.Reader(views))
 
     def _by_line(self, file: InputFile, read: "weblog.Reader | ndjson.Reader") -> Iterator[Found]:
+        report, tally = self._report, self._report.tally(str(file.path))
         for number, line in self._lines(file):
-            self._report.lines += 1
+            report.line(tally)
+            if not line:
+                report.passes_over(tally, "empty")
+                continue
             try:
                 if len(line) > LINE_MAX_BYTES:
                     raise BadLineError("longer than 1 MiB")
-                found = read(line) if line else None
+                found = read(line)
             except BadLineError as error:
-                self._report.bad_line(str(file.path), number, str(error))
+                report.bad_line(str(file.path), number, str(error), line)
             else:
                 if found is not None:
+                    report.found += 1
                     yield found
 
     def _lines(self, file: InputFile) -> Iterator[tuple[int, bytes]]:
@@ -108,8 +125,14 @@ class Replay:
 
 
 def format_of(file: InputFile) -> Format:
-    """The format that a file's name tells of; a web-server log if none."""
-    name = file.path.name.lower().removesuffix(".gz")
-    if name.endswith((".ndjson", ".jsonl", ".json")):
+    """The format that a file's name tells of; a web server's log if none, but for our own events as JSON."""
+    name = file.path.name.lower()
+    for packed in (".gz", ".bz2", ".xz", ".zst"):
+        name = name.removesuffix(packed)
+    if name.endswith((".csv", ".tsv")):
+        return "csv"
+    objects = [line for line in file.head() if line.startswith(b"{")]
+    if any(b'"event_time"' in line or b'"visitor_id"' in line for line in objects):
         return "ndjson"
-    return "csv" if name.endswith((".csv", ".tsv")) else "combined"
+    logged = any(_tells_of_a_request(line) for line in objects)
+    return "ndjson" if name.endswith((".ndjson", ".jsonl", ".json")) and not logged else "log"
