@@ -35,6 +35,9 @@ def replay(
     map_event: Annotated[
         list[str] | None, typer.Option(help="CSV: THEIRS=OURS,… for the names of event types.")
     ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="A log's fields as nginx ($remote_addr …) or Apache (%h …) is configured.")
+    ] = None,
     columns: Annotated[str | None, typer.Option(help="CSV without a header: COLUMN,… in their order.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="CSV: what stands between fields; tab for a tab.")] = None,
     speed: Annotated[
@@ -50,6 +53,7 @@ def replay(
         producer_format=format_,
         producer_map=",".join(map_) if map_ else None,
         producer_map_event=",".join(map_event) if map_event else None,
+        producer_log_format=log_format,
         producer_columns=columns,
         producer_delimiter=delimiter,
         producer_speed=speed,
@@ -61,6 +65,7 @@ def replay(
     options = Options(
         mapping=mapping.parse(settings.producer_map, settings.producer_map_event),
         format=settings.producer_format,
+        log_format=settings.producer_log_format,
         columns=settings.producer_columns,
         delimiter="\t" if settings.producer_delimiter == "tab" else settings.producer_delimiter,
         source=settings.producer_source,

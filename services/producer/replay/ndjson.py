@@ -35,6 +35,10 @@ class Reader:
 
     ids: EventIds
 
+    def says_nothing(self, line: bytes) -> bool:  # noqa: ARG002
+        """Never: each line is an event."""
+        return False
+
     def __call__(self, line: bytes) -> Found:
         """The event.
 

@@ -16,6 +16,7 @@ class ReplaySettings(SendingSettings):
     producer_format: Literal["log", "ndjson", "csv"] | None = Field(
         None, description="log (of a web server), ndjson or csv; unset: by the file's name and its first line"
     )
+    producer_log_format: str = Field("", description="a log's fields, in the notation of nginx or of Apache")
     producer_columns: str = Field("", description="CSV without a header: the columns' names, COLUMN,…")
     producer_delimiter: str = Field(
         "", pattern=r'^(|tab|[^\s"A-Za-z0-9])$', description="CSV: what stands between fields, a character or tab"

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from services.common.errors import UserError
-from services.producer.replay import ndjson, rows, table, weblog
+from services.producer.replay import logformat, ndjson, rows, table, weblog
 from services.producer.replay.files import LINE_MAX_BYTES, InputFile
 from services.producer.replay.identity import EventIds, Pseudonyms
 from services.producer.replay.mapping import Mapping
@@ -28,11 +28,13 @@ Format = Literal["log", "ndjson", "csv"]
 class Options:
     """How files are read. `source` is part of every derived id; `site` is what stands before a path in a URL.
 
-    `columns` names those of CSV without a header, and `delimiter` what stands between them.
+    `log_format` is that of a web server's log. `columns` names those of CSV without a header, and `delimiter` is what
+    stands between them.
     """
 
     mapping: Mapping
     format: Format | None = None
+    log_format: str = ""
     columns: str = ""
     delimiter: str = ""
     source: str = "replay"
@@ -68,6 +70,7 @@ class Replay:
         }
         if options.mapping.fields and not self._templates:
             raise UserError("--map is for CSV files; if these are, say --format csv")
+        self._log_format = logformat.compiled(options.log_format) if options.log_format else None
         self.stop = threading.Event()
         self.failure: UserError | None = None
 
@@ -94,7 +97,7 @@ class Replay:
         if self._formats[file] == "ndjson":
             return self._by_line(file, ndjson.Reader(ids))
         views = Views(ids, self._pseudonyms, report, options.site, options.keep_bots)
-        return self._by_line(file, weblog.Reader(views))
+        return self._by_line(file, weblog.Reader(views, self._log_format))
 
     def _by_line(self, file: InputFile, read: "weblog.Reader | ndjson.Reader") -> Iterator[Found]:
         report, tally = self._report, self._report.tally(str(file.path))
@@ -106,6 +109,9 @@ class Replay:
             try:
                 if len(line) > LINE_MAX_BYTES:
                     raise BadLineError("longer than 1 MiB")
+                if read.says_nothing(line):
+                    report.passes_over(tally, "header")
+                    continue
                 found = read(line)
             except BadLineError as error:
                 report.bad_line(str(file.path), number, str(error), line)
