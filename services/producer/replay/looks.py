@@ -1,5 +1,6 @@
 """What a line that nobody can read looks like, told to the person who has to say what it is."""
 
+import ipaddress
 import re
 
 LOOKED_AT_BYTES = 4096
@@ -17,9 +18,7 @@ _KINDS = (
     (r"(?:[^,\t;|]*[,\t;|]){3,}", "a table: say --format csv"),
 )
 _kinds = tuple((re.compile(pattern), name) for pattern, name in _KINDS)
-_address = re.compile(
-    r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:.]{3,45})(?![\w:])"
-)
+_maybe_address = re.compile(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*")
 _mail = re.compile(r"[^\s\"'<>@,;:]+@[^\s\"'<>@,;:]+")
 _user = re.compile(r"(?<= )(?!- \[)[^\s\[\]\"]+(?= \[\d\d/)")
 _query = re.compile(r"\?[^\s\"]+")
@@ -38,6 +37,17 @@ def masked(line: bytes) -> str:
     """The line's beginning without addresses, users and queries, since logs of programs are read by others."""
     text = line.decode("utf-8", "replace")[: 4 * _SHOWN_CHARACTERS]
     text = "".join(character if character.isprintable() else "�" for character in text)
-    for pattern, replacement in ((_mail, "<mail>"), (_query, "?…"), (_user, "<user>"), (_address, "<address>")):
+    for pattern, replacement in ((_query, "?…"), (_mail, "<mail>"), (_user, "<user>")):
         text = pattern.sub(replacement, text)
+    text = _maybe_address.sub(lambda found: "<address>" if _is_address(found[0]) else found[0], text)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def _is_address(text: str) -> bool:
+    for part in (text, text.rpartition(":")[0]):  # without a port
+        try:
+            ipaddress.ip_address(part)
+        except ValueError:
+            continue
+        return True
+    return False

@@ -96,8 +96,8 @@ class Report:
             if tally.bad * 2 > tally.rows:
                 number, reason, line = tally.sample
                 return (
-                    f"{file}: {tally.bad:,} of {tally.rows:,} lines could not be read. Line {number}: {reason}. "
-                    f"It looks like {looks.like(line)}: {looks.masked(line)}"
+                    f"{file}: {tally.bad:,} of {tally.rows:,} lines could not be read. Line {number}: {reason}; "
+                    f"it looks like {looks.like(line)}. The line: {looks.masked(line)}"
                 )
         return None
 
