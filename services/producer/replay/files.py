@@ -18,7 +18,7 @@ Line = tuple[int, bytes]
 class InputFile:
     """A file to replay, or a pipe (`-` is standard input), which can be read only once.
 
-    gzip, bzip2 and xz, UTF-16 and ends of lines are recognised by their content.
+    gzip, bzip2, xz and zstd, UTF-16 and ends of lines are recognised by their content.
     """
 
     def __init__(self, path: Path) -> None:

@@ -5,13 +5,19 @@ import codecs
 import gzip
 import io
 import lzma
+import sys
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO, cast
 
 from services.common.errors import UserError
 
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError)
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError)
 """What the decompressors raise, besides an OSError without a number."""
 
 _BUFFER_BYTES = 1 << 17
@@ -20,9 +26,9 @@ _UNPACKERS: dict[bytes, tuple[str, Callable[[BinaryIO], object]]] = {
     b"\x1f\x8b": ("gzip", lambda raw: gzip.GzipFile(fileobj=raw, mode="rb")),
     b"BZh": ("bzip2", bz2.BZ2File),
     b"\xfd7zXZ\0": ("xz", lzma.LZMAFile),
+    b"\x28\xb5\x2f\xfd": ("zstd", zstd.ZstdFile),
 }
 _PACKED = {
-    b"\x28\xb5\x2f\xfd": "packed by zstd: zstd -dc FILE | … replay -",
     b"PK\x03\x04": "a ZIP archive: unzip -p FILE | … replay -",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive: 7z x -so FILE | … replay -",
     b"\x04\x22\x4d\x18": "packed by lz4: lz4 -dc FILE | … replay -",
