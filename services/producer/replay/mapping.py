@@ -34,6 +34,8 @@ class Mapping:
             for column in _column_of.findall(template):
                 if column not in header:
                     raise UserError(f"--map {field}={column}: {file} has no such column, {_named(header)}")
+                if header.count(column) > 1:
+                    raise UserError(f"{file}: two columns are called {column}: name them all with --columns")
         for field, remedy in (("event_time", "time"), ("visitor_id", "user")):
             if field not in fields:
                 raise UserError(f"{file}: no column is {field}: add --map {field}=COLUMN (for instance {remedy})")

@@ -142,12 +142,16 @@ def test_a_path_may_be_made_of_columns_or_come_out_of_a_url(tmp_path: Path) -> N
     assert path("item", "1431857103,u1,de,/a/b?c=d") == "/a/b"
 
 
+ADDRESSES = ("jane@example.org", "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]:443", "fe80::1%eth0", "x" * 65)
+
+
 def test_e_mail_and_ip_addresses_become_pseudonyms(tmp_path: Path) -> None:
-    rows = [f"1431857103,{user},page_view,/a" for user in ("jane@example.org", "192.0.2.1", "2001:db8::1", "x" * 65)]
+    rows = [f"1431857103,{user},page_view,/a" for user in ADDRESSES]
     replayed = replay_rows(tmp_path, *rows, "1431857103,u-1.2,page_view,/a")
     assert replayed.report.bad.total() == 0
     visitors = [event.visitor_id for event in replayed.events]
-    assert [len(visitor) for visitor in visitors] == [32, 32, 32, 32, 5]
+    assert [len(visitor) for visitor in visitors] == [32] * len(ADDRESSES) + [5]
+    assert visitors[1] == visitors[2], "one address in two spellings is one visitor"
 
 
 def test_a_user_agent_column_tells_browser_device_and_crawlers(tmp_path: Path) -> None:
@@ -299,6 +303,11 @@ def test_a_missing_header_is_told_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--columns") as told:
         replay_lines(tmp_path, row(1, "/a"), name="bare.csv", maps=MAPS)
     assert "u1" not in str(told.value), "the first line may be somebody's data"
+
+
+def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="two columns are called page"):
+        replay_rows(tmp_path, "1431857103,u1,page_view,/a,/b", header="ts,user,action,page,page")
 
 
 @pytest.mark.parametrize("delimiter", [":", "^", "\x01", "~"])

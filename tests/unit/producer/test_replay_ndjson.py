@@ -85,6 +85,7 @@ def test_a_time_in_another_spelling_is_put_into_ours(tmp_path: Path) -> None:
         (line(event_time="2015-02-30T00:00:00.000Z"), "event_time is neither an epoch number nor an ISO 8601 time"),
         (line(visitor_id="jane@example.org"), "visitor_id is an e-mail or IP address: only pseudonyms are stored"),
         (line(user_id="192.0.2.1"), "user_id is an e-mail or IP address: only pseudonyms are stored"),
+        (line(visitor_id="192.0.2.1:80"), "visitor_id is an e-mail or IP address: only pseudonyms are stored"),
         (line(country="de"), "country is not as the schema wants it"),
         (line(value="1,5"), "value is not as the schema wants it"),
         (line(page_title="a\0b"), "a NUL character"),
