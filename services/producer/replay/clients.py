@@ -48,9 +48,13 @@ def first_of(listed: str) -> str | None:
 
 
 @lru_cache(maxsize=65_536)
-def is_public(ip: str) -> bool:
-    """Whether the address is one of the Internet, not of somebody's own network."""
-    return not any(ipaddress.ip_address(ip) in network for network in _INSIDE)
+def is_public(client: str) -> bool:
+    """Whether the client is one of the Internet, not of somebody's own network; a host name is nobody's own."""
+    try:
+        ip = ipaddress.ip_address(client)
+    except ValueError:
+        return True
+    return not any(ip in network for network in _INSIDE)
 
 
 def behind(ip: str, forwarded: str | None) -> str:
@@ -62,9 +66,9 @@ def behind(ip: str, forwarded: str | None) -> str:
     client = first_of(forwarded) if forwarded else None
     if client is None or client == ip:
         return ip
-    if is_public(ip) or not is_public(client):
+    if is_public(ip) == is_public(client):
         raise BadLineError(TWO_CLIENTS)
-    return client
+    return ip if is_public(ip) else client
 
 
 def named(text: str) -> str | None:

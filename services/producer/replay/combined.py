@@ -16,13 +16,14 @@ _LINE = re.compile(
     rb"(?s)(?P<front>[^\[]{1,4096}?(?:\[[^\]\s]{2,64}\] - [^\[]{1,256}?)?) ?\[(?P<time>[^\]]{10,64})\] +"
     + _QUOTED % b"request"
     + rb" (?P<status>\d{3}) (?:\d+|-)"
-    + rb'(?: %s %s(?: "(?P<forwarded>[^"\\]*)")?(?:\s.*)?)?$' % (_QUOTED % b"referrer", _QUOTED % b"agent")
+    + rb'(?: %s %s(?: "(?P<forwarded>[^"\\]*)")?(?P<more>\s.*)?)?$' % (_QUOTED % b"referrer", _QUOTED % b"agent")
 ).match
 # ADDRESS - USER: by far the most common front.
 _plain_front = re.compile(r"([0-9A-Fa-f.:]+) +- +(?:-|\"\"|[A-Za-z][\w.@-]*)").fullmatch
 # An old ingress-nginx repeats the client: 203.0.113.7 - [203.0.113.7] - -.
 _repeated_client = re.compile(r"(\S+) - \[\1\] - (?:-|\S+)").fullmatch
 _is_host = re.compile(r"[\w.-]+(?::\d{1,5})?").fullmatch
+_has_letters = re.compile(r"[A-Za-z]").search
 _is_ident = re.compile(r"-|[A-Za-z][\w-]*").fullmatch
 
 
@@ -38,6 +39,8 @@ def parse(line: bytes) -> Hit | None:
     client = _client(parts["front"].decode("utf-8", "surrogateescape"))
     if parts["forwarded"]:
         client = clients.behind(client, parts["forwarded"].decode("utf-8", "surrogateescape"))
+    if parts["more"] and not clients.is_public(client) and _names_a_public_address(parts["more"]):
+        raise BadLineError(clients.TWO_CLIENTS)
     status = int(parts["status"])
     method, target = split_request(parts["request"], status)
     return Hit(
@@ -59,12 +62,19 @@ def _client(front: str) -> str:
     return client
 
 
+def _names_a_public_address(more: bytes) -> bool:
+    words = more.decode("utf-8", "replace").replace('"', " ").split()
+    return any((ip := clients.address(word.rstrip(","))) is not None and clients.is_public(ip) for word in words)
+
+
 def _client_in(words: list[str]) -> str | None:
     """The client of `[virtual host] list ident user`; nothing else in it may be an address."""
     if len(words) > 1 and _is_host(words[0]) and clients.first_of(words[0]) is None:
         words = words[1:]
     end = next((place for place, word in enumerate(words, 1) if not word.endswith(",")), 0)
     listed, others = " ".join(words[:end]), words[end:]
+    if len(others) == 2 and _is_host(others[0]) and clients.first_of(others[0]) is None and _has_letters(others[0]):
+        return clients.first_of(listed)  # lighttpd's format has the virtual host in ident's place
     if not others or not _is_ident(others[0]):
         raise BadLineError(clients.TWO_CLIENTS if others and clients.address(others[0]) else clients.NO_CLIENT)
     if any(clients.first_of(word.strip("[](),")) for word in others):

@@ -1,4 +1,4 @@
-"""Logs of one JSON object a line: Caddy, Traefik, and nginx with the names of its variables, or Docker's around a line.
+"""Logs of one JSON object a line: Caddy, Traefik, Envoy, Cloudflare, nginx by its variables' names; Docker's wrapping.
 
 A value is taken only by a name that says what it is; what is the client follows the same rules as in text.
 """
@@ -13,18 +13,40 @@ from services.producer.replay.hits import Hit, printable, split_request
 from services.producer.replay.report import BadLineError
 from services.producer.replay.times import parse_log_time
 
-_TIMES = ("ts", "StartUTC", "time_iso8601", "time_local", "msec", "@timestamp", "timestamp", "time")
-_CLIENTS = ("client_ip", "remote_ip", "ClientHost", "remote_addr", "ClientAddr", "RemoteAddr")
+_TIMES = (
+    "ts",
+    "StartUTC",
+    "time_iso8601",
+    "time_local",
+    "msec",
+    "@timestamp",
+    "timestamp",
+    "time",
+    "start_time",
+    "EdgeStartTimestamp",
+)
+_CLIENTS = (
+    *("client_ip", "remote_ip", "ClientHost", "remote_addr", "ClientAddr", "RemoteAddr", "ClientIP"),
+    "downstream_remote_address",
+)
 _FORWARDED = (
     *("http_x_forwarded_for", "x_forwarded_for", "x_forward_for", "proxy_add_x_forwarded_for"),
     *("request_X-Forwarded-For", "X-Forwarded-For"),
 )
-_METHODS = ("method", "request_method", "RequestMethod")
-_TARGETS = ("uri", "request_uri", "RequestPath", "path")
+_METHODS = ("method", "request_method", "RequestMethod", "ClientRequestMethod")
+_TARGETS = ("uri", "request_uri", "RequestPath", "path", "ClientRequestURI")
 _QUERIES = ("args", "query_string", "request_query")
-_STATUSES = ("status", "DownstreamStatus")
-_REFERRERS = ("http_referer", "http_referrer", "referer", "referrer", "request_Referer", "Referer")
-_AGENTS = ("http_user_agent", "user_agent", "agent", "request_User-Agent", "User-Agent")
+_STATUSES = ("status", "DownstreamStatus", "response_code", "EdgeResponseStatus")
+_REFERRERS = (
+    "http_referer",
+    "http_referrer",
+    "referer",
+    "referrer",
+    "request_Referer",
+    "Referer",
+    "ClientRequestReferer",
+)
+_AGENTS = ("http_user_agent", "user_agent", "agent", "request_User-Agent", "User-Agent", "ClientRequestUserAgent")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 

@@ -46,6 +46,8 @@ class Report:
         self.skipped: Counter[str] = Counter()
         self.bad: Counter[str] = Counter()
         self.passed_over: Counter[str] = Counter()
+        self.hits: Counter[bool] = Counter()
+        """Page views of public addresses (True) and of a network's own."""
         self.out_of_order = 0
         self.addresses = False
         self.oldest_ms: int | None = None
@@ -108,6 +110,12 @@ class Report:
             texts.append(
                 f"some events are older than {OLD_DAYS} days: the consumer must run with EVENT_RETENTION_DAYS=0, "
                 "or it refuses them"
+            )
+        if self.hits[False] > self.hits[True]:
+            texts.append(
+                f"{self.hits[False]} page views came from addresses of a private network: if those are a proxy's, "
+                "visitors are told apart by their browsers alone; have the server log X-Forwarded-For and name it in "
+                "--log-format"
             )
         if self.out_of_order:
             texts.append(

@@ -20,7 +20,9 @@ from services.producer.replay.sessions import Sessions
 from services.producer.replay.views import Views
 from services.producer.source import Message
 
-_tells_of_a_request = re.compile(rb'"(?:request|status|DownstreamStatus|log)"\s*:').search
+_tells_of_a_request = re.compile(
+    rb'"(?:request|status|DownstreamStatus|response_code|EdgeResponseStatus|log)"\s*:'
+).search
 Format = Literal["log", "ndjson", "csv"]
 
 

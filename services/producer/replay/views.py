@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from services.common.event import Event
 from services.common.timestamps import rfc3339_ms
 from services.producer.replay import agents
+from services.producer.replay.clients import is_public
 from services.producer.replay.hits import Hit, printable
 from services.producer.replay.identity import EventIds, Pseudonyms
 from services.producer.replay.ordering import Found
@@ -60,6 +61,7 @@ class Views:
 
     def _page_view(self, hit: Hit, target: str, line: bytes, agent: agents.Agent) -> Found:
         self.report.addresses = True
+        self.report.hits[is_public(hit.client)] += 1
         path, _, query = target.partition("?")
         path = one_spelling(path)
         check_page_path(path)

@@ -45,6 +45,10 @@ def visitors(folder: Path, *lines: str) -> set[str]:
         log_line(address="10.0.0.1", after=f' "{CLIENT}, 10.0.0.2" "0.004" "10.0.0.5:8080"'),
         log_line(address=CLIENT, after=f' "{CLIENT}"'),
         log_line(address=CLIENT, after=' "-" "10.0.0.5:8080"'),
+        log_line(address=CLIENT, after=' "10.0.0.5:8080"'),
+        log_line(address=CLIENT, after=' "192.168.0.9"'),
+        f" {PLAIN}",
+        PLAIN.replace("- - [", "shop.example - ["),
         log_line(address=CLIENT, after=' 17 "router@docker" "http://10.0.0.5:80" 3ms'),
         log_line(address=CLIENT, after=' "0.004" "198.51.100.1"'),
         f"May 17 10:05:00 web1 nginx: {PLAIN}",
@@ -80,6 +84,9 @@ def test_the_client_is_found_whatever_stands_around_it(tmp_path: Path, line: str
         (PLAIN.replace("- - [", "- - 198.51.100.9, 10.0.0.1 ["), TWO_CLIENTS),
         (log_line(address="198.51.100.1", after=f' "{CLIENT}"'), TWO_CLIENTS),
         (log_line(address="10.0.0.1", after=' "10.0.0.2"'), TWO_CLIENTS),
+        (log_line(address="10.0.0.1", after=f' "0.004" "{CLIENT}"'), TWO_CLIENTS),
+        (log_line(address="10.0.0.1", after=f" {CLIENT}, 10.0.0.2"), TWO_CLIENTS),
+        (log_line(address=CLIENT).replace("- - [", "203.0.113.8:443 - ["), TWO_CLIENTS),
         (log_line(address="host.example.org"), NO_CLIENT),
         (log_line(address="localhost"), NO_CLIENT),
         (log_line(address="-"), NO_CLIENT),
@@ -142,3 +149,10 @@ def test_the_agent_and_the_client_make_the_visitor_not_the_prefix(tmp_path: Path
     assert len({event.visitor_id for event in replayed.events}) == 1
     assert len({event.event_id for event in replayed.events}) == 2, "two servers' lines are two events"
     assert FIREFOX in PLAIN
+
+
+def test_a_log_of_private_addresses_says_that_they_may_be_a_proxys(tmp_path: Path) -> None:
+    public, private = PLAIN, log_line(address="10.0.0.1")
+    assert replay_lines(tmp_path, public, private).report.advice(1431857103000) == []
+    (advice,) = replay_lines(tmp_path, public, private, private).report.advice(1431857103000)
+    assert "X-Forwarded-For" in advice

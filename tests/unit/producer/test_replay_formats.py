@@ -92,6 +92,29 @@ def alb(client: str = f"{CLIENT}:2817", request: str = "GET https://shop.example
 
 
 ELB = alb().removeprefix("h2 ").partition(" arn")[0].replace("app/web/50dc6c495c0c9188", "web")
+ENVOY = json.dumps(
+    {
+        "start_time": TIME,
+        "method": "GET",
+        "path": "/page?a=b",
+        "response_code": 200,
+        "x_forwarded_for": f"{CLIENT},10.0.0.2",
+        "downstream_remote_address": "10.0.0.1:49152",
+        "referer": "https://x.example/",
+        "user_agent": FIREFOX,
+    }
+)
+CLOUDFLARE = json.dumps(
+    {
+        "EdgeStartTimestamp": 1431857103000000000,
+        "ClientIP": CLIENT,
+        "ClientRequestMethod": "GET",
+        "ClientRequestURI": "/page?a=b",
+        "EdgeResponseStatus": 200,
+        "ClientRequestReferer": "https://x.example/",
+        "ClientRequestUserAgent": FIREFOX,
+    }
+)
 DOCKER = json.dumps({"log": PLAIN + "\n", "stream": "stdout", "time": "2015-05-17T10:05:09.1Z"})
 
 
@@ -107,6 +130,8 @@ DOCKER = json.dumps({"log": PLAIN + "\n", "stream": "stdout", "time": "2015-05-1
         [nginx(remote_addr="10.0.0.1", http_x_forwarded_for=f"{CLIENT}, 10.0.0.2")],
         [nginx(request=None, request_method="GET", uri="/page", args="a=b")],
         [nginx(request=None, method="GET", path="/page", request_query="a=b")],
+        [ENVOY],
+        [CLOUDFLARE],
         [DOCKER],
         [json.dumps({"log": nginx() + "\n", "stream": "stdout", "time": "2015-05-17T10:05:09.1Z"})],
         [f"2015-05-17T10:05:03.1Z stdout F {traefik()}"],
