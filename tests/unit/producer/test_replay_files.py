@@ -188,3 +188,53 @@ def test_a_file_can_be_read_again(tmp_path: Path) -> None:
     file = InputFile(write(tmp_path / "a.log", "a", "b"))
     assert file.head() == [b"a", b"b"]
     assert list(file.lines()) == list(file.lines()) == [(1, b"a"), (2, b"b")]
+
+
+_ROWS = st.lists(st.text(alphabet='",a\r\x00é', max_size=12) | st.just("1431857103,u1,/a"), max_size=12)
+
+
+@given(lines=_ROWS)
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_quotes_a_table_holds_every_line_is_accounted_for(tmp_path: Path, lines: list[str]) -> None:
+    report = replay_lines(tmp_path, "event_time,visitor_id,page_path", *lines, name="data.csv").report
+    assert report.lines == report.events.total() + report.bad.total() + report.passed_over.total() == 1 + len(lines)
+
+
+_PARTS = st.sampled_from(
+    [
+        *(
+            "203.0.113.7",
+            "10.0.0.1",
+            "shop.example",
+            " ",
+            " - ",
+            ", ",
+            "[17/May/2015:10:05:03 +0000]",
+            "May 17 10:05:00",
+        ),
+        *(
+            '"GET /a HTTP/1.1"',
+            "200",
+            "12",
+            '"-"',
+            '{"status":200,',
+            '"request":',
+            "}",
+            "#Fields: date time",
+            "\t",
+            "web-1 | ",
+        ),
+        *("2015-05-17T10:05:03.1Z", "2015-05-17 10:05:03", "<190>1", "stdout F ", "\x1b[0m", "\ud800"),
+    ]
+)
+
+
+@given(
+    lines=st.lists(st.lists(_PARTS, max_size=12).map("".join), max_size=4), given=st.sampled_from(["", "%h %t %r %s"])
+)
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_pieces_a_line_is_made_of_it_is_accounted_for(tmp_path: Path, lines: list[str], given: str) -> None:
+    written = [line.encode("utf-8", "surrogatepass") for line in lines]
+    report = replay_lines(tmp_path, *written, format="log", log_format=given).report
+    assert report.lines == len(lines)
+    assert report.unreadable() is None or report.bad
