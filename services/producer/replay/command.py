@@ -44,7 +44,10 @@ def replay(
         str | None, typer.Option(help="max, real (as long as it took), or a multiple such as x60.")
     ] = None,
     bots: Annotated[str | None, typer.Option(help="drop or keep what crawlers asked for; default: drop.")] = None,
-    source: Annotated[str | None, typer.Option(help="Name of the data, part of every derived id: one for each server whose lines may be alike.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Name of the data, part of every derived id: one for each server whose lines may be alike."),
+    ] = None,
     site: Annotated[str | None, typer.Option(help="https://example.org: stands before the path in page_url.")] = None,
 ) -> None:
     """Replay web-server logs, NDJSON of our own event, or CSV. Twice the same file stores nothing twice."""

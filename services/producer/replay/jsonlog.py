@@ -51,11 +51,11 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def unwrapped(line: bytes) -> bytes:
-    """The line that Docker's json-file driver has wrapped; any other as it is."""
-    if not (line.startswith(b'{"log":') and b'"stream":' in line):
+    """The line that Docker's json-file driver, or Fluent Bit after it, has wrapped as `log`; any other as it is."""
+    if not (line.startswith(b"{") and b'"log"' in line):
         return line
     try:
-        text = _decode(line)["log"]
+        text = _decode(line).get("log")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return line
     return text.rstrip("\r\n").encode("utf-8", "surrogatepass") if isinstance(text, str) else line

@@ -9,6 +9,7 @@ _KINDS = (
     (r"\{", "a JSON object: of a log's, the client's address, time, method, path and status must be there"),
     (r"\[[\[{\"]", "a JSON array: replay reads one object a line"),
     (r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\w+\]", "the error log of nginx: replay the access log"),
+    (r"\d{4}/\d\d/\d\d \S+\t\w+\t", "Caddy's console log, whose times have no zone: let Caddy log as JSON"),
     (r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d [^\]]*\] \[", "the error log of Apache: replay the access log"),
     (r"#(?:Software|Version|Date|Fields|Remark)", "a W3C extended log"),
     (r"<", "XML or HTML"),

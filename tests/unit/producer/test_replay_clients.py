@@ -41,6 +41,7 @@ def visitors(folder: Path, *lines: str) -> set[str]:
         PLAIN.replace("- - [", "- - 0.011 ["),
         PLAIN.replace("- - [", "identd frank ["),
         PLAIN.replace("- - [", f"- [{CLIENT}] - - ["),
+        PLAIN.replace("- - [", f"- [{CLIENT}] - admin [") + " 69 1.4 [web-80] [] 10.0.0.5:80 166 1.4 200 8688e0",
         log_line(address="10.0.0.1", after=f' "{CLIENT}"'),
         log_line(address="10.0.0.1", after=f' "{CLIENT}, 10.0.0.2" "0.004" "10.0.0.5:8080"'),
         log_line(address=CLIENT, after=f' "{CLIENT}"'),

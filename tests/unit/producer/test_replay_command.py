@@ -82,6 +82,7 @@ def test_the_summary_tells_lines_events_what_was_left_out_and_bad_lines_by_reaso
     [
         ("2015/05/17 10:05:03 [error] 12#12: *1 open() failed, client: 203.0.113.7", "the error log of nginx"),
         ("[Sun May 17 10:05:03.123456 2015] [core:error] [pid 1] [client 203.0.113.7:5]", "the error log of Apache"),
+        ('2015/05/17 10:05:03.541\tinfo\thttp.log.access\thandled request\t{"request": {}}', "Caddy's console log"),
         ('{"level":"info","msg":"started"}', "a JSON object"),
         ('"17/May/2015" [17/May/2015:10:05:03 +0000] 203.0.113.7', "say --log-format"),
         ("2015-05-17 10:05:03 10.0.0.1 GET /page - 203.0.113.7", "without its #Fields line"),

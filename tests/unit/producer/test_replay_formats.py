@@ -92,6 +92,7 @@ def alb(client: str = f"{CLIENT}:2817", request: str = "GET https://shop.example
 
 
 ELB = alb().removeprefix("h2 ").partition(" arn")[0].replace("app/web/50dc6c495c0c9188", "web")
+IIS_QUOTED = iis().replace(FIREFOX.replace(" ", "+"), f'"{FIREFOX}"')
 ENVOY = json.dumps(
     {
         "start_time": TIME,
@@ -139,6 +140,10 @@ DOCKER = json.dumps({"log": PLAIN + "\n", "stream": "stdout", "time": "2015-05-1
         ["#Software: Microsoft Internet Information Services 10.0", "#Version: 1.0", IIS_FIELDS, iis()],
         ["#Version: 1.0", CLOUDFRONT_FIELDS, cloudfront()],
         ["#Version: 1.0", CLOUDFRONT_FIELDS, cloudfront(agent=FIREFOX.replace(" ", "%2520"))],
+        ["#Version: 1.0", "#Date: 2015-05-17 10:00:00", IIS_FIELDS.replace(":", ":  ", 1), IIS_QUOTED],
+        [IIS_FIELDS + " X-Forwarded-For", iis(client="10.0.0.1") + f" {CLIENT},+10.0.0.2"],
+        [IIS_FIELDS + " X-Forwarded-For", iis(client="fe80::63ae%3") + f" {CLIENT}"],
+        [json.dumps({"@timestamp": "2015-05-17T10:05:09Z", "log": PLAIN + "\n", "kubernetes": {"pod_name": "web"}})],
         [alb()],
         [ELB],
     ],
@@ -176,6 +181,7 @@ def test_the_same_request_is_the_same_page_view_in_every_servers_log(tmp_path: P
         ([IIS_FIELDS, iis(status=404)], None),
         ([IIS_FIELDS, iis(client="-")], "which word is the client's address is not certain: --log-format says it"),
         (["#Fields: date time cs-method cs-uri-stem sc-status"], "#Fields has no c-ip"),
+        (["#Fields:  date-local time-local c-ip cs-method cs-uri-stem sc-status"], "#Fields has no date, time"),
         ([alb(request="- http://shop.example:80- ")], None),
     ],
 )
@@ -186,6 +192,21 @@ def test_what_is_no_page_view_is_left_out_and_what_is_not_certain_is_bad(
     assert not replayed.messages
     assert dict(replayed.report.bad) == ({reason: 1} if reason else {})
     assert replayed.report.skipped.total() == (0 if reason else 1)
+
+
+@pytest.mark.parametrize("client", ["2001:db8::50:2817", "[2001:db8::50]:2817"])
+@pytest.mark.parametrize(
+    "request_line", ["GET https://[2001:db8::1]:443/page HTTP/1.1", "GET https://x:443/page HTTP/2.0"]
+)
+def test_a_load_balancers_client_ends_before_its_port(tmp_path: Path, client: str, request_line: str) -> None:
+    expected = replay_lines(tmp_path, log_line(address="2001:db8::50"), name="plain.log").event
+    event = replay_lines(tmp_path, alb(client, request_line)).event
+    assert (event.visitor_id, event.page_path) == (expected.visitor_id, "/page")
+
+
+def test_a_load_balancer_that_reached_no_server_has_no_page_view(tmp_path: Path) -> None:
+    line = alb().replace("10.0.0.1:80 0.0 0.001 0.0 200 200", "- -1 -1 -1 400 -")
+    assert dict(replay_lines(tmp_path, line).report.skipped) == {"error": 1}
 
 
 def test_w3c_lines_without_their_fields_are_bad_and_new_fields_count_from_there(tmp_path: Path) -> None:
