@@ -1,10 +1,11 @@
 """Lines of files and pipes: as a stream, with numbers, and never more than one line in memory."""
 
-import sys
-from collections.abc import Iterator
+import io
+import select
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from services.common.errors import UserError
 from services.producer.replay import streams
@@ -12,6 +13,7 @@ from services.producer.replay import streams
 LINE_MAX_BYTES = 1 << 20
 STDIN = Path("-")
 _HEAD_LINES = 5
+_LOOK_SECONDS = 0.2
 Line = tuple[int, bytes]
 
 
@@ -32,16 +34,25 @@ class InputFile:
         """0: nobody knows, since it is a pipe."""
         self.position_bytes = 0
         """How much of the file, as it lies on the disk, has been read."""
+        self.stopped: Callable[[], bool] = lambda: False
+        """Asked while a pipe has nothing to say: True ends it."""
         try:
             self._once = path == STDIN or path.is_fifo() or path.is_char_device()
             self.size_bytes = 0 if self._once else path.stat().st_size
             self._head: list[Line] = []
-            self._reading: Iterator[Line] | None = self._read(streams.Counted(self._open()))
+            self._reading: Iterator[Line] | None = self._read(self._open())
         except OSError as error:
             raise UserError(f"{path}: {error.strerror or 'not a readable file'}") from None
 
-    def _open(self) -> BinaryIO:
-        return cast("BinaryIO", sys.stdin.buffer) if self.path == STDIN else self.path.open("rb")
+    def _open(self) -> streams.Counted:
+        raw = io.FileIO(0, closefd=False) if self.path == STDIN else io.FileIO(self.path)
+        return streams.Counted(raw, self._wait)
+
+    def _wait(self, raw: io.FileIO) -> bool:
+        while self._once and not select.select([raw], [], [], _LOOK_SECONDS)[0]:
+            if self.stopped():
+                return False
+        return True
 
     def head(self) -> list[bytes]:
         """The first lines; they will be read again. Fewer, or none, if the file is damaged."""
@@ -66,7 +77,7 @@ class InputFile:
             return reading
         if self._once:
             raise UserError(f"{self.path}: a pipe can be read only once")
-        return self._read(streams.Counted(self._open()))
+        return self._read(self._open())
 
     def _read(self, counted: streams.Counted) -> Iterator[Line]:
         streams.refuse_packed(counted.head, str(self.path))

@@ -74,6 +74,8 @@ class Replay:
             raise UserError("--map is for CSV files; if these are, say --format csv")
         self._log_format = logformat.compiled(options.log_format) if options.log_format else None
         self.stop = threading.Event()
+        for file in files:
+            file.stopped = self._stopped
         self.failure: UserError | None = None
 
     def __iter__(self) -> Iterator[Message]:
@@ -122,6 +124,9 @@ class Replay:
                     report.found += 1
                     yield found
 
+    def _stopped(self) -> bool:
+        return self.stop.is_set()
+
     def _lines(self, file: InputFile) -> Iterator[tuple[int, bytes]]:
         try:
             for number_and_line in file.lines():
@@ -129,7 +134,8 @@ class Replay:
                     return
                 yield number_and_line
         except UserError as error:  # what was read before, and the other files, are still to be delivered
-            self.failure = self.failure or error
+            if not self.stop.is_set():
+                self.failure = self.failure or error
 
 
 def format_of(file: InputFile) -> Format:

@@ -42,9 +42,11 @@ _ENCODINGS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\x
 class Counted(io.RawIOBase):
     """A file or pipe whose bytes are counted; `head` is read at once, and read again as the beginning."""
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: io.FileIO, wait: Callable[[io.FileIO], bool]) -> None:
+        """`wait` returns once there is something to read, or False: then the stream ends."""
         super().__init__()
         self._raw = raw
+        self._wait = wait
         self.position_bytes = 0
         self.head = b""
         while len(self.head) < _MAGIC_BYTES and (block := self._some(_BUFFER_BYTES)):
@@ -70,7 +72,7 @@ class Counted(io.RawIOBase):
 
     def _some(self, size: int) -> bytes:
         """At least a byte, before the end: a pipe need not fill up before what came is read."""
-        return cast("bytes", self._raw.read1(size))  # type: ignore[attr-defined]
+        return self._raw.read(size) or b"" if self._wait(self._raw) else b""
 
 
 class _Recoded(io.RawIOBase):

@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.common.errors import UserError
+from services.producer.replay import mapping
 from services.producer.replay.files import InputFile
-from services.producer.replay.report import BAD_LINES_SHOWN
+from services.producer.replay.report import BAD_LINES_SHOWN, Report
+from services.producer.replay.source import Options, Replay
 from tests.unit.producer.replaying import PACKERS, REAL_LOG, log_line, replay_files, replay_lines, write
 
 
@@ -169,6 +171,33 @@ def test_a_line_of_a_slow_pipe_is_read_before_the_pipe_ends(tmp_path: Path) -> N
         end.write(log_line().encode() + b"\n")
         reader.join(10)
     assert read == [(1, log_line().encode())]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_replay_of_a_pipe_that_says_nothing_more_ends_when_it_is_asked_to(tmp_path: Path, packed: bool) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = b"".join(log_line(request=f"GET /{number} HTTP/1.1").encode() + b"\n" for number in range(10_000))
+    told, asked = threading.Event(), threading.Event()
+
+    def say_and_wait() -> None:
+        with pipe.open("wb", buffering=0) as end:
+            end.write(gzip.compress(said)[:-10_000] if packed else said)
+            told.set()
+            asked.wait(30)
+
+    speaker = threading.Thread(target=say_and_wait)
+    speaker.start()
+    replay = Replay([InputFile(pipe)], Options(mapping.parse("", ""), format="log"), Report())
+    listener = threading.Thread(target=lambda: list(replay))
+    listener.start()
+    told.wait(30)
+    replay.stop.set()
+    listener.join(10)
+    assert not listener.is_alive()
+    assert replay.failure is None
+    asked.set()
+    speaker.join()
 
 
 def test_a_pipe_is_not_read_twice(tmp_path: Path) -> None:
