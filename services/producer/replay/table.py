@@ -120,9 +120,17 @@ class Reader:
             raise BadLineError(_STRAY_QUOTE)
 
     def _is_row(self, content: bytes) -> bool:
-        texts = content.decode("utf-8", "replace").split(self.layout.delimiter)
-        return len(texts) == len(self.layout.names) and self.to_event.has_time(
-            {name: text.strip('"') for name, text in zip(self.layout.names, texts, strict=True)}
+        """Whether the line would be a row by itself, whatever its own quotes mean."""
+        text = content.decode("utf-8", "replace")
+        bare = [part.strip('"') for part in text.split(self.layout.delimiter)]
+        try:
+            quoted = next(csv.reader([text], delimiter=self.layout.delimiter), [])
+        except csv.Error:
+            quoted = []
+        names = self.layout.names
+        return any(
+            len(fields) == len(names) and self.to_event.has_time(dict(zip(names, fields, strict=True)))
+            for fields in (bare, quoted)
         )
 
     def _fields(self, content: bytes) -> list[str] | None:

@@ -269,6 +269,15 @@ def test_a_stray_quote_costs_the_rows_that_hold_one_and_no_other(tmp_path: Path,
     assert 1 <= replayed.report.bad.total() <= strays
 
 
+def test_a_stray_quote_in_a_text_that_may_have_lines_swallows_no_row_with_quotes_of_its_own(tmp_path: Path) -> None:
+    maps = [*MAPS, "page_title=title"]
+    titles = '"Say "hi"', '"Lots, and more"', "C", '"D'
+    rows = [f"{row(number, '/a')},{title}" for number, title in enumerate(('"A', *titles))]
+    replayed = replay_rows(tmp_path, *rows, header="ts,user,action,page,title", maps=maps)
+    assert [event.page_title for event in replayed.events] == ["Lots, and more", "C"]
+    assert replayed.report.bad.total() == 3
+
+
 def test_a_text_over_several_lines_is_one_row(tmp_path: Path) -> None:
     maps = [*MAPS, "page_title=title"]
     rows = '1431857103,u1,page_view,/a,"one, two', "", 'a ""three""', '4"', "1431857104,u1,page_view,/b,B"
