@@ -12,6 +12,13 @@ from services.common.event import DeviceType
 _NAME_MAX_LENGTH = 64
 # Thousands of patterns look at it, and some take time that grows with the square of the length.
 _LOOKED_AT_LENGTH = 512
+# Load balancers, orchestrators and monitors that crawlerdetect doesn't know.
+_HEALTH_CHECK = re.compile(
+    r"health[-_ ]?(?:check(?:s|er)?|probe)\b|^(?:Envoy/HC|Prometheus/|Blackbox[ -]Exporter|HAProxy|Amazon CloudFront)"
+    r"|^(?:Azure Traffic Manager|Load Balancer Agent|AlwaysOn$|ReadyForRequest/|Cloudflare-Traffic-Manager|k6/)"
+    r"|^Datadog/Synthetics|\(internal dummy connection\)|^internal dummy connection",
+    re.IGNORECASE,
+)
 _TABLET = re.compile(r"iPad|Tablet(?! PC)|Kindle|Silk/|PlayBook|Android(?!.*(?:Mobile|Mini|Mobi))", re.IGNORECASE)
 _MOBILE = re.compile(
     r"Mobi|iPhone|iPod|Android|Windows Phone|BlackBerry|BB10|Opera Mini|Symbian|MIDP|KAIOS|webOS", re.IGNORECASE
@@ -38,7 +45,7 @@ def describe(user_agent: str) -> Agent:
 
 @lru_cache(maxsize=16_384)
 def _describe(user_agent: str) -> Agent:
-    crawler = _crawlers.is_crawler(user_agent)
+    crawler = _crawlers.is_crawler(user_agent) or _HEALTH_CHECK.search(user_agent) is not None
     known = parse(user_agent)
     return Agent(
         crawler,

@@ -1,152 +1,82 @@
-"""Web-server logs: the Combined and the Common Log Format of nginx and Apache, with or without a virtual host in front.
+"""The Combined and the Common Log Format of nginx and Apache, as it is written in the wild.
 
-The address stays here: what leaves is a pseudonym of address and user agent.
+`client ident user [time] "request" status size "referrer" "agent"`. In front may stand a virtual host, in place of the
+client a forwarded list; behind the agent whatever else, of which a forwarded list (nginx's own format `main`) is read.
 """
 
 import re
-from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
-from services.common.event import Event
-from services.common.timestamps import rfc3339_ms
-from services.producer.replay import agents
-from services.producer.replay.identity import EventIds, Pseudonyms
-from services.producer.replay.ordering import Found
-from services.producer.replay.pages import why_not_a_page
-from services.producer.replay.report import BadLineError, Report
+from services.producer.replay import clients
+from services.producer.replay.hits import Hit, split_request, text_of, unescaped
+from services.producer.replay.report import BadLineError
 from services.producer.replay.times import parse_log_time
-from services.producer.replay.validity import NO_SESSION, check_page_path
 
 _QUOTED = rb'"(?P<%s>[^"\\]*(?:\\.[^"\\]*)*)"'
 _LINE = re.compile(
-    rb"(?s)(?:(?P<host>[^\s,]+) (?=[0-9a-fA-F]*[.:][0-9a-fA-F.:]* ))?"  # virtual host, if an address follows
-    rb"(?P<address>\S+) \S+ [^\[\]\"]{0,256}? ?\[(?P<time>[^\]]{20,32})\] "  # address, ident, user, [time]
+    rb"(?s)(?P<front>[^\[]{1,4096}?(?:\[[^\]\s]{2,64}\] - [^\[]{1,256}?)?) ?\[(?P<time>[^\]]{10,64})\] +"
     + _QUOTED % b"request"
     + rb" (?P<status>\d{3}) (?:\d+|-)"
-    + rb"(?: %s %s(?:\s.*)?)?$" % (_QUOTED % b"referrer", _QUOTED % b"agent")  # after them comes whatever else
+    + rb'(?: %s %s(?: "(?P<forwarded>[^"\\]*)")?(?P<more>\s.*)?)?$' % (_QUOTED % b"referrer", _QUOTED % b"agent")
 ).match
-_request = re.compile(rb"([A-Za-z]+) (\S.*?)(?: HTTP/\d(?:\.\d)?)?$", re.DOTALL).match
-_origin = re.compile(rb"https?://[^/?#]+", re.IGNORECASE).match
-_escape = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_unprintable = re.compile(rb"[\x00-\x20\x7f]")
-_not_ascii = re.compile(rb"[\x80-\xff]")
-_control = re.compile(r"[\x00-\x1f\x7f]")
-_NOTHING = (None, b"", b"-")
-_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
-_TEXT_MAX_LENGTH = 2048
-_CAMPAIGN_MAX_LENGTH = 128
+# ADDRESS - USER: by far the most common front.
+_plain_front = re.compile(r"([0-9A-Fa-f.:]+) +- +(?:-|\"\"|[A-Za-z][\w.@-]*)").fullmatch
+# An old ingress-nginx repeats the client: 203.0.113.7 - [203.0.113.7] - -.
+_repeated_client = re.compile(r"(\S+) - \[\1\] - (?:-|\S+)").fullmatch
+_is_host = re.compile(r"[\w.-]+(?::\d{1,5})?").fullmatch
+_has_letters = re.compile(r"[A-Za-z]").search
+_is_ident = re.compile(r"-|[A-Za-z][\w-]*").fullmatch
 
 
-@dataclass(frozen=True)
-class Reader:
-    """Makes a page view of a line.
+def parse(line: bytes) -> Hit | None:
+    """The hit of a line; None if this is another format.
 
-    `site` (https://example.org) goes in front of the path to make `page_url`, which a log alone doesn't know.
+    Raises:
+        BadLineError: it is this format, but not certain whose hit it is or when.
     """
-
-    ids: EventIds
-    pseudonyms: Pseudonyms
-    report: Report
-    site: str | None
-    keep_bots: bool
-
-    def __call__(self, line: bytes) -> Found | None:
-        """The page view, or None of a line that is counted as left out.
-
-        Raises:
-            BadLineError: not a log line, or nothing that can become a valid event.
-        """
-        parts = _LINE(line)
-        if parts is None:
-            raise BadLineError("not a line of the Combined or Common Log Format")
-        target, reason = _page_target(parts["request"], int(parts["status"]))
-        if reason is None:
-            user_agent = _text(parts["agent"]) if parts["agent"] not in _NOTHING else ""
-            agent = agents.describe(user_agent)
-            if self.keep_bots or not agent.crawler:
-                visitor_id = self.pseudonyms.of(parts["address"].decode("utf-8", "surrogateescape"), user_agent)
-                return self._page_view(parts, target, visitor_id, agent)
-            reason = "bot"
-        self.report.skipped[reason] += 1
-        return None
-
-    def _page_view(self, parts: re.Match[bytes], target: str, visitor_id: str, agent: agents.Agent) -> Found:
-        self.report.addresses = True
-        time_ms = parse_log_time(parts["time"])
-        path, _, query = target.partition("?")
-        check_page_path(path)
-        rest = (parts["host"] or b"") + parts.string[parts.end("address") :]
-        event = Event(
-            event_id=self.ids.of_line(time_ms, f"{visitor_id}\0{rest.decode('utf-8', 'surrogateescape')}"),
-            event_time=rfc3339_ms(time_ms),
-            event_type="page_view",
-            session_id=NO_SESSION,
-            visitor_id=visitor_id,
-            page_path=path,
-            device_type=agent.device_type,
-            page_url=_if_fits(f"{self.site}{target}") if self.site else None,
-            referrer=_if_fits(_text(parts["referrer"])) if parts["referrer"] not in _NOTHING else None,
-            os=agent.os,
-            browser=agent.browser,
-        )
-        if "utm_" in query:
-            _add_campaign(event, query)
-        return Found(time_ms, event)
-
-
-def _page_target(request: bytes, status: int) -> tuple[str, str | None]:
-    """Path and query, and why this is not a page view, if so."""
-    parts = _request(request)
+    parts = _LINE(line)
     if parts is None:
-        if status >= 400:  # a TLS handshake, a port scan: the server has refused it
-            return "", "error"
-        raise BadLineError("the request is not METHOD PATH PROTOCOL")
-    method, raw = parts.groups()
-    target = _target(raw)
-    path, _, query = target.partition("?")
-    reason = why_not_a_page(method.decode(), status, path, query)
-    if reason is None and not target.startswith("/"):
-        raise BadLineError("the request's target is not a path")
-    return target, reason
+        return None
+    client = _client(parts["front"].decode("utf-8", "surrogateescape"))
+    if parts["forwarded"]:
+        client = clients.behind(client, parts["forwarded"].decode("utf-8", "surrogateescape"))
+    if parts["more"] and not clients.is_public(client) and _names_a_public_address(parts["more"]):
+        raise BadLineError(clients.TWO_CLIENTS)
+    status = int(parts["status"])
+    method, target = split_request(parts["request"], status)
+    return Hit(
+        parse_log_time(parts["time"]),
+        client,
+        method,
+        unescaped(target),
+        status,
+        text_of(parts["referrer"]),
+        text_of(parts["agent"]),
+    )
 
 
-def _target(raw: bytes) -> str:
-    """Path and query as text in which nothing is left that a URL may not hold; no scheme, host or fragment."""
-    raw = _unescaped(raw).partition(b"#")[0]
-    if origin := _origin(raw):
-        raw = raw[origin.end() :]
-        raw = raw if raw.startswith(b"/") else b"/" + raw
-    raw = _unprintable.sub(_percent, raw)
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return _not_ascii.sub(_percent, raw).decode()
+def _client(front: str) -> str:
+    found = _plain_front(front) or _repeated_client(front)
+    client = clients.address(found[1]) if found else _client_in(front.split())
+    if client is None:
+        raise BadLineError(clients.NO_CLIENT)
+    return client
 
 
-def _percent(match: re.Match[bytes]) -> bytes:
-    return b"%%%02X" % match[0][0]
+def _names_a_public_address(more: bytes) -> bool:
+    words = more.decode("utf-8", "replace").replace('"', " ").split()
+    return any((ip := clients.address(word.rstrip(","))) is not None and clients.is_public(ip) for word in words)
 
 
-def _unescaped(raw: bytes) -> bytes:
-    r"""Servers write `"`, `\` and what isn't printable as `\"`, `\\`, `\xHH`."""
-    if b"\\" not in raw:
-        return raw
-    return _escape.sub(lambda m: bytes([int(m[1], 16)]) if m[1] else _LETTERS.get(m[2], m[2]), raw)
-
-
-def _text(raw: bytes) -> str:
-    text = _unescaped(raw).decode("utf-8", "replace")
-    return text if text.isprintable() else _control.sub("", text)
-
-
-def _if_fits(text: str) -> str | None:
-    """A URL cut short would be another URL: one that is too long is left out."""
-    return text if 0 < len(text) <= _TEXT_MAX_LENGTH else None
-
-
-def _add_campaign(event: Event, query: str) -> None:
-    given = {name.lower(): _control.sub("", value) for name, value in parse_qsl(query, errors="replace")}
-    for name in ("utm_source", "utm_medium", "utm_campaign"):
-        value = given.get(name)
-        if value and len(value) <= _CAMPAIGN_MAX_LENGTH:
-            setattr(event, name, value)
+def _client_in(words: list[str]) -> str | None:
+    """The client of `[virtual host] list ident user`; nothing else in it may be an address."""
+    if len(words) > 1 and _is_host(words[0]) and clients.first_of(words[0]) is None:
+        words = words[1:]
+    end = next((place for place, word in enumerate(words, 1) if not word.endswith(",")), 0)
+    listed, others = " ".join(words[:end]), words[end:]
+    if len(others) == 2 and _is_host(others[0]) and clients.first_of(others[0]) is None and _has_letters(others[0]):
+        return clients.first_of(listed)  # lighttpd's format has the virtual host in ident's place
+    if not others or not _is_ident(others[0]):
+        raise BadLineError(clients.TWO_CLIENTS if others and clients.address(others[0]) else clients.NO_CLIENT)
+    if any(clients.first_of(word.strip("[](),")) for word in others):
+        raise BadLineError(clients.TWO_CLIENTS)
+    return clients.first_of(listed)

@@ -9,6 +9,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from services.common.errors import UserError
 from services.common.settings import load
 from services.producer.pacing import Pace, Speed, Unpaced
 from services.producer.replay import display, mapping
@@ -23,9 +24,9 @@ log = structlog.stdlib.get_logger("producer")
 
 
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Files, plain or gzipped.", metavar="FILE…")],
+    files: Annotated[list[Path], typer.Argument(help="Files, packed or not; - is standard input.", metavar="FILE…")],
     format_: Annotated[
-        str | None, typer.Option("--format", help="combined, ndjson or csv; default: by the file's name.")
+        str | None, typer.Option("--format", help="log, ndjson or csv; default: by name and first line.")
     ] = None,
     map_: Annotated[
         list[str] | None,
@@ -34,11 +35,19 @@ def replay(
     map_event: Annotated[
         list[str] | None, typer.Option(help="CSV: THEIRS=OURS,… for the names of event types.")
     ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="A log's fields as nginx ($remote_addr …) or Apache (%h …) is configured.")
+    ] = None,
+    columns: Annotated[str | None, typer.Option(help="CSV without a header: COLUMN,… in their order.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="CSV: what stands between fields; tab for a tab.")] = None,
     speed: Annotated[
         str | None, typer.Option(help="max, real (as long as it took), or a multiple such as x60.")
     ] = None,
     bots: Annotated[str | None, typer.Option(help="drop or keep what crawlers asked for; default: drop.")] = None,
-    source: Annotated[str | None, typer.Option(help="Name of the data; part of every derived id.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Name of the data, part of every derived id: one for each server whose lines may be alike."),
+    ] = None,
     site: Annotated[str | None, typer.Option(help="https://example.org: stands before the path in page_url.")] = None,
 ) -> None:
     """Replay web-server logs, NDJSON of our own event, or CSV. Twice the same file stores nothing twice."""
@@ -47,6 +56,9 @@ def replay(
         producer_format=format_,
         producer_map=",".join(map_) if map_ else None,
         producer_map_event=",".join(map_event) if map_event else None,
+        producer_log_format=log_format,
+        producer_columns=columns,
+        producer_delimiter=delimiter,
         producer_speed=speed,
         producer_bots=bots,
         producer_source=source,
@@ -56,6 +68,9 @@ def replay(
     options = Options(
         mapping=mapping.parse(settings.producer_map, settings.producer_map_event),
         format=settings.producer_format,
+        log_format=settings.producer_log_format,
+        columns=settings.producer_columns,
+        delimiter="\t" if settings.producer_delimiter == "tab" else settings.producer_delimiter,
         source=settings.producer_source,
         site=settings.producer_site and settings.producer_site.rstrip("/"),
         keep_bots=settings.producer_bots == "keep",
@@ -71,6 +86,8 @@ def replay(
         _conclude(report, options)
     if events.failure is not None:
         raise events.failure
+    if (unreadable := report.unreadable()) is not None:
+        raise UserError(unreadable)
 
 
 def pace_of(speed: str) -> Pace:

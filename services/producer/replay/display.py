@@ -39,7 +39,7 @@ def shown(files: list[InputFile], report: Report) -> Iterator[Show]:
         console=Console(stderr=True),
     )
     with bar:
-        task = bar.add_task("replay", total=_size(files), events=0, rate=0.0)
+        task = bar.add_task("replay", total=None if _percent(files) is None else _size(files), events=0, rate=0.0)
 
         def show(progress: Progress) -> None:
             bar.update(task, completed=_read(files), events=progress.delivered, rate=progress.rate_per_second)
@@ -53,7 +53,12 @@ def print_summary(report: Report) -> None:
     table = Table("replay", "count", title_justify="left")
     table.columns[1].justify = "right"
     table.add_row("lines read", f"{report.lines:,}")
-    for prefix, counts in (("event", report.events), ("left out", report.skipped), ("bad line", report.bad)):
+    for prefix, counts in (
+        ("event", report.events),
+        ("left out", report.skipped),
+        ("bad line", report.bad),
+        ("passed over", report.passed_over),
+    ):
         for name, count in counts.most_common():
             table.add_row(f"{prefix}: {name}", f"{count:,}")
     Console(stderr=True).print(table)
@@ -62,13 +67,20 @@ def print_summary(report: Report) -> None:
 def _log(progress: Progress, files: list[InputFile], report: Report) -> None:
     log.info(
         "progress",
-        read_percent=round(100 * _read(files) / max(1, _size(files)), 1),
+        read_percent=_percent(files),
         lines=report.lines,
         bad_lines=report.bad.total(),
         delivered=progress.delivered,
         queued=progress.queued,
         rate_per_second=round(progress.rate_per_second),
     )
+
+
+def _percent(files: list[InputFile]) -> float | None:
+    """None while a pipe is among them, whose size nobody knows."""
+    if not all(file.size_bytes for file in files):
+        return None
+    return round(100 * _read(files) / _size(files), 1)
 
 
 def _size(files: list[InputFile]) -> int:

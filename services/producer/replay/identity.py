@@ -1,19 +1,18 @@
 """Who and which: pseudonyms instead of addresses, and ids that come out the same on every replay."""
 
 import hmac
-import ipaddress
 import re
 from collections import OrderedDict
 from functools import lru_cache
 
 from services.common import uuid7
 from services.common.event import UUID7_PATTERN
-from services.producer.replay import times
+from services.producer.replay import clients
+from services.producer.replay.report import DAY_MS
 
 PSEUDONYM_MAX_LENGTH = 64
 _MINUTES_REMEMBERED = 16
 _is_uuid7 = re.compile(UUID7_PATTERN).fullmatch
-_maybe_address = re.compile(r"[0-9A-Fa-f.:]*[.:][0-9A-Fa-f.:]*(?:%\w+)?").fullmatch
 
 
 class Pseudonyms:
@@ -30,20 +29,16 @@ class Pseudonyms:
 
     def unless_harmless(self, identity: str) -> str:
         """An id of the data's own as it is, or its pseudonym if it is an e-mail or IP address or too long."""
-        if len(identity) > PSEUDONYM_MAX_LENGTH or "@" in identity or is_address(identity):
+        if is_address(identity):
+            return self.of(clients.first_of(identity) or identity)
+        if len(identity) > PSEUDONYM_MAX_LENGTH or "@" in identity:
             return self.of(identity)
         return identity
 
 
 def is_address(text: str) -> bool:
-    """Whether the text is an IP address."""
-    if not _maybe_address(text):
-        return False
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    """Whether the text is an IP address, or a list of them, also with ports or zones."""
+    return ("." in text or ":" in text) and clients.first_of(text) is not None
 
 
 class EventIds:
@@ -58,9 +53,12 @@ class EventIds:
         self._seen: OrderedDict[int, dict[str, int]] = OrderedDict()
 
     def of_foreign(self, time_ms: int, foreign_id: str) -> str:
-        """The id itself if it is a UUIDv7 with a time that is stored at all, else one derived from it."""
+        """The id itself if it is a UUIDv7 whose time is the event's to the day, else one derived from it.
+
+        The consumer refuses an id whose day partition has nothing to do with the time of the event.
+        """
         given = foreign_id.lower()
-        if _is_uuid7(given) and times.is_storable(uuid7.unix_ms(given)):
+        if _is_uuid7(given) and abs(uuid7.unix_ms(given) - time_ms) < DAY_MS:
             return given
         return uuid7.derive(time_ms, self._source, foreign_id)
 

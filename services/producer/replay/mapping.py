@@ -6,6 +6,7 @@ from typing import get_args
 
 from services.common.errors import UserError
 from services.common.event import COLUMNS, EventType
+from services.producer.replay.nothing import is_nothing
 
 EVENT_TYPES: frozenset[str] = frozenset(get_args(EventType))
 # What isn't a field itself but becomes some: the price of one piece; browser, system and device of a user agent.
@@ -32,7 +33,9 @@ class Mapping:
         for field, template in templates.items():
             for column in _column_of.findall(template):
                 if column not in header:
-                    raise UserError(f"--map {field}={column}: {file} has no such column, but {', '.join(header)}")
+                    raise UserError(f"--map {field}={column}: {file} has no such column, {_named(header)}")
+                if header.count(column) > 1:
+                    raise UserError(f"{file}: two columns are called {column}: name them all with --columns")
         for field, remedy in (("event_time", "time"), ("visitor_id", "user")):
             if field not in fields:
                 raise UserError(f"{file}: no column is {field}: add --map {field}=COLUMN (for instance {remedy})")
@@ -63,6 +66,13 @@ def parse(maps: str, events: str) -> Mapping:
     return Mapping(fields, translated)
 
 
+def _named(header: list[str]) -> str:
+    """The columns there are, for a message; a first line with a number in it is data, which is not repeated."""
+    if any(name.lstrip("-")[:1].isdigit() for name in header):
+        return "and its first line seems to be no header: name the columns with --columns"
+    return f"but {', '.join(header)}; if that is no header, name the columns with --columns"
+
+
 def _pairs(option: str, given: str) -> dict[str, str]:
     pairs = {}
     for part in given.split(","):
@@ -79,10 +89,10 @@ def _template(text: str) -> str:
     return text if "{" in text or text.startswith("/") else f"{{{text}}}"
 
 
-def fill(template: str, row: dict[str, str]) -> str:
-    """The template with the columns' values; empty as soon as one of them is empty."""
+def fill(template: str, row: dict[str, str], field: str = "") -> str:
+    """The template with the columns' values; empty as soon as one of them stands for nothing."""
     values = [row[column].strip() for column in _column_of.findall(template)]
-    if not all(values):
+    if any(is_nothing(value, field) for value in values):
         return ""
     filling = iter(values)
     return _column_of.sub(lambda _: next(filling), template)

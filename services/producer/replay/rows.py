@@ -1,5 +1,6 @@
 """A row of foreign data becomes an event, by a mapping of its columns."""
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -12,14 +13,17 @@ from services.producer.replay import agents, times
 from services.producer.replay.identity import EventIds, Pseudonyms
 from services.producer.replay.mapping import EVENT_TYPES, fill
 from services.producer.replay.ordering import Found
+from services.producer.replay.paths import one_spelling
 from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.table import Row
 from services.producer.replay.validity import NO_SESSION, to_event
 
+_MAY_HAVE_LINES = ("page_title", "element", "city", "user_agent")
 _DEVICES = ("desktop", "mobile", "tablet")
 _FOUR_PLACES = Decimal("0.0001")
 _LARGEST_VALUE = Decimal(10) ** 12
 _PROPERTIES = "properties."
+_query_or_fragment = re.compile("[?#]")
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Reader:
         Raises:
             BadLineError: the row can't become a valid event.
         """
-        given = {field: text for field, template in self.templates.items() if (text := fill(template, row))}
+        given = {field: text for field, template in self.templates.items() if (text := fill(template, row, field))}
         for field in ("event_time", "visitor_id"):
             if field not in given:
                 raise BadLineError(f"{field} is missing")
@@ -54,10 +58,20 @@ class Reader:
             "event_type": self._event_type(given.get("event_type")),
             "session_id": NO_SESSION,
         }
+        if any("\n" in text for field, text in given.items() if field not in _MAY_HAVE_LINES and "." not in field):
+            raise BadLineError("a line break where none can be meant")
         for field in ("visitor_id", "user_id"):
             if field in given:
                 fields[field] = self.pseudonyms.unless_harmless(given[field])
         return Found(time_ms, to_event(fields), session)
+
+    def has_time(self, row: Row) -> bool:
+        """Whether the row has a time where it should: then it is a row, and not the rest of one."""
+        try:
+            times.parse(fill(self.templates["event_time"], row))
+        except BadLineError:
+            return False
+        return True
 
     def _event_id(self, foreign_id: str | None, time_ms: int, row: Row) -> str:
         if foreign_id:
@@ -92,9 +106,9 @@ def _plain(given: dict[str, str]) -> dict[str, Any]:
 
 def _path_of(path_or_url: str) -> str:
     if not path_or_url.lower().startswith(("http://", "https://")):
-        return path_or_url.partition("?")[0]
+        return one_spelling(_query_or_fragment.split(path_or_url, 1)[0])
     try:
-        return urlsplit(path_or_url).path or "/"
+        return one_spelling(urlsplit(path_or_url).path or "/")
     except ValueError:
         raise BadLineError("page_url is not a URL") from None
 

@@ -1,4 +1,7 @@
-"""Sessions: cut after 30 minutes without activity of a visitor, where the data names none itself."""
+"""Sessions: cut after 30 minutes without activity of a visitor, where the data names none itself.
+
+The same name in the same source is one session, in whatever order its events come and however far apart.
+"""
 
 import re
 from collections import OrderedDict
@@ -6,12 +9,13 @@ from dataclasses import dataclass
 
 from services.common import uuid7
 from services.common.event import UUID7_PATTERN
+from services.producer.replay.times import EARLIEST_MS
 
 IDLE_MS = 30 * 60_000
 """A pause of exactly 30 minutes still belongs to the session, a longer one ends it (as Google Analytics has it)."""
 
-NAMED_IDLE_MS = 8 * 3_600_000
-"""How long a session that the data names is remembered: no tracker keeps one open longer than 8 hours."""
+NAMED_MS = EARLIEST_MS
+"""The time in the id of a session that the data names: always this one, whichever of its events comes first."""
 
 _is_uuid7 = re.compile(UUID7_PATTERN).fullmatch
 
@@ -32,27 +36,21 @@ class Sessions:
     def __init__(self, source: str) -> None:
         self._source = source
         self._cut = _Recent(IDLE_MS)
-        self._named = _Recent(NAMED_IDLE_MS)
 
     @property
     def open_count(self) -> int:
         """How many sessions are remembered."""
-        return len(self._cut) + len(self._named)
+        return len(self._cut)
 
     def session_id(self, visitor_id: str, time_ms: int, named: str | None = None) -> str:
         """The session of an event; `named` is the session id in the data, kept if it is a UUIDv7."""
-        if named is None:
-            return self._find(self._cut, visitor_id, f"{visitor_id}\0{time_ms}", time_ms)
-        given = named.lower()
-        if _is_uuid7(given):
-            return given
-        return self._find(self._named, named, named, time_ms)
-
-    def _find(self, recent: "_Recent", key: str, foreign_id: str, time_ms: int) -> str:
-        session = recent.touch(key, time_ms)
+        if named is not None:
+            return named.lower() if _is_uuid7(named.lower()) else uuid7.derive(NAMED_MS, self._source, named)
+        session = self._cut.touch(visitor_id, time_ms)
         if session is None:
-            session = _Open(uuid7.derive(time_ms, self._source, foreign_id), time_ms, time_ms)
-            recent.add(key, session)
+            first_id = uuid7.derive(time_ms, self._source, f"{visitor_id}\0{time_ms}")
+            session = _Open(first_id, time_ms, time_ms)
+            self._cut.add(visitor_id, session)
         return session.session_id
 
 

@@ -13,8 +13,13 @@ class ReplaySettings(SendingSettings):
     monitoring_port: int = Field(
         0, ge=0, le=65535, description="port of /healthz, /readyz and /metrics; 0: any free one"
     )
-    producer_format: Literal["combined", "ndjson", "csv"] | None = Field(
-        None, description="combined, ndjson or csv; unset: by the file's name"
+    producer_format: Literal["log", "ndjson", "csv"] | None = Field(
+        None, description="log (of a web server), ndjson or csv; unset: by the file's name and its first line"
+    )
+    producer_log_format: str = Field("", description="a log's fields, in the notation of nginx or of Apache")
+    producer_columns: str = Field("", description="CSV without a header: the columns' names, COLUMN,…")
+    producer_delimiter: str = Field(
+        "", pattern=r'^(|tab|[^\s"A-Za-z0-9])$', description="CSV: what stands between fields, a character or tab"
     )
     producer_map: str = Field("", description="CSV: FIELD=COLUMN,…")
     producer_map_event: str = Field("", description="CSV: THEIRS=OURS,… for the names of event types")

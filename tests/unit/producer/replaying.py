@@ -1,7 +1,11 @@
 """Builders for the tests of replay: log lines, files, and what a replay makes of them."""
 
+import bz2
 import gzip
+import lzma
+import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +22,17 @@ from services.producer.replay.report import Report
 from services.producer.replay.source import Options, Replay
 from services.producer.source import Message
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstd.compress,
+}
 REAL_LOG = Path(__file__).parent / "data" / "access.log"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -79,7 +94,8 @@ def replay_files(
     limits = Limits.at(datetime.now(UTC), retention_days=0, max_bytes=1 << 20)
     for row in Validator().check([message.value for message in messages], limits, 1):
         assert type(row) is tuple, row
-    assert report.events.total() == len(messages)
+    assert report.events.total() == report.found == len(messages)
+    assert report.unaccounted() == 0, "lines = events + left out + bad + passed over"
     return Replayed(messages, report, replay)
 
 
@@ -89,10 +105,10 @@ def replay_lines(folder: Path, *lines: str | bytes, name: str = "access.log", **
 
 
 def write(file: Path, *lines: str | bytes) -> Path:
-    """A file of these lines, gzipped if its name says so."""
+    """A file of these lines, packed if its name says so."""
     content = b"".join((line.encode() if isinstance(line, str) else line) + b"\n" for line in lines)
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(gzip.compress(content) if file.suffix == ".gz" else content)
+    file.write_bytes(PACKERS.get(file.suffix, bytes)(content))
     return file
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from services.producer.replay.weblog import NOT_A_LOG_LINE
 from tests.unit.producer.replaying import FIREFOX, GOOGLEBOT, log_line, replay_lines
 
 
@@ -70,9 +71,9 @@ def test_any_other_request_is_left_out_and_counted_by_its_kind(
         ("GET /a b HTTP/1.1", 200, "/a%20b"),
         (r"GET /caf\xc3\xa9 HTTP/1.1", 200, "/café"),
         (r"GET /caf\xe9 HTTP/1.1", 200, "/caf%E9"),
-        (r"GET /say\"hi\" HTTP/1.1", 200, '/say"hi"'),
+        (r"GET /say\"hi\" HTTP/1.1", 200, "/say%22hi%22"),
         (r"GET /nul\x00 HTTP/1.1", 200, "/nul%00"),
-        ("GET /%zz%00%ff HTTP/1.1", 200, "/%zz%00%ff"),
+        ("GET /%zz%00%ff HTTP/1.1", 200, "/%zz%00%FF"),
     ],
 )
 def test_a_page_path_comes_without_query_and_holds_nothing_unprintable(
@@ -91,9 +92,9 @@ def test_bytes_that_are_not_utf8_never_reach_an_event(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("not a log line at all", "not a line of the Combined or Common Log Format"),
-        (log_line()[:80], "not a line of the Combined or Common Log Format"),
-        (log_line(agent='quotes "inside" are not escaped'), "not a line of the Combined or Common Log Format"),
+        ("not a log line at all", NOT_A_LOG_LINE),
+        (log_line()[:80], NOT_A_LOG_LINE),
+        (log_line(agent='quotes "inside" are not escaped'), NOT_A_LOG_LINE),
         (log_line("31/Feb/2015:10:05:03 +0000"), "no such time in the log line"),
         (log_line("17/Mai/2015:10:05:03 +0000"), "no such time in the log line"),
         (log_line("17/May/1999:10:05:03 +0000"), "event_time before the year 2000"),
@@ -125,14 +126,13 @@ def test_a_line_longer_than_a_mebibyte_is_reported_and_the_next_one_is_read(tmp_
         log_line(before="example.org:443 "),
         log_line(before="www.example.org "),
         log_line(address="2001:db8::1"),
-        log_line(address="host.example.org"),
         log_line(address="192.0.2.1, 198.51.100.7"),
         log_line(after=' "0.004" upstream=1'),
         log_line().replace("- - [", "- Jane Doe ["),
         '192.0.2.1 - - [17/May/2015:10:05:03 +0000] "GET /page HTTP/1.1" 200 -',
         log_line() + "\r",
     ],
-    ids=["vhost_port", "vhost", "ipv6", "host_name", "forwarded", "more_fields", "user", "common", "crlf"],
+    ids=["vhost_port", "vhost", "ipv6", "forwarded", "more_fields", "user", "common", "crlf"],
 )
 def test_the_usual_variants_of_the_format_are_understood(tmp_path: Path, line: str) -> None:
     assert replay_lines(tmp_path, line).paths == ["/page"]

@@ -76,7 +76,8 @@ def test_a_time_in_another_spelling_is_put_into_ours(tmp_path: Path) -> None:
         ("[]", "not a JSON object"),
         ("[1]x", "not a JSON object"),
         (line(quantity=0).replace(":0", ":1e999"), "a number out of range"),
-        (line(colour="red"), "an unknown field"),
+        (line(colour="red"), "unknown field colour: what is not a field belongs into properties"),
+        (line(**{"jane@x.example": 1}), "an unknown field: what is not a field belongs into properties"),
         (line(event_type="teleport secret"), "Invalid value - at event_type"),
         (line(device_type=None), "Object missing required field device_type"),
         (line(event_time=None), "event_time is missing"),
@@ -84,6 +85,7 @@ def test_a_time_in_another_spelling_is_put_into_ours(tmp_path: Path) -> None:
         (line(event_time="2015-02-30T00:00:00.000Z"), "event_time is neither an epoch number nor an ISO 8601 time"),
         (line(visitor_id="jane@example.org"), "visitor_id is an e-mail or IP address: only pseudonyms are stored"),
         (line(user_id="192.0.2.1"), "user_id is an e-mail or IP address: only pseudonyms are stored"),
+        (line(visitor_id="192.0.2.1:80"), "visitor_id is an e-mail or IP address: only pseudonyms are stored"),
         (line(country="de"), "country is not as the schema wants it"),
         (line(value="1,5"), "value is not as the schema wants it"),
         (line(page_title="a\0b"), "a NUL character"),
@@ -112,6 +114,24 @@ def test_text_that_is_not_unicode_is_reported(tmp_path: Path, raw: bytes, field:
 def test_properties_that_are_not_unicode_are_reported(tmp_path: Path) -> None:
     text = line(properties={"a": "?"}).encode().replace(b'"?"', b'"\xff"')
     assert replay_lines(tmp_path, text, name="a.ndjson").report.bad.total() == 1
+
+
+@pytest.mark.parametrize("word", ["", "null", "undefined", "NaN", "-"])
+def test_an_id_that_is_a_word_for_nothing_is_not_there(tmp_path: Path, word: str) -> None:
+    lines = [line(user_id=word, event_id=word, session_id=word, page_title=t, country="") for t in ("-", "b")]
+    first, second = replay_lines(tmp_path, *lines, name="a.ndjson").events
+    assert (first.user_id, first.country, first.page_title) == (None, None, "-")
+    assert first.event_id != second.event_id
+    assert replay_lines(tmp_path, line(visitor_id=word), name="b.ndjson").report.bad.total() == 1
+
+
+def test_a_uuid7_of_another_day_than_its_event_is_a_foreign_id(tmp_path: Path) -> None:
+    day = 86_400_000
+    for distance, kept in ((day - 1, True), (1 - day, True), (day + 1, False), (-day - 1, False)):
+        given = uuid7.compose(1431857103000 + distance, 5)
+        event = replay_lines(tmp_path, line(event_id=given), name="a.ndjson").event
+        assert (event.event_id == given) is kept
+        assert abs(uuid7.unix_ms(event.event_id) - 1431857103000) < day
 
 
 _ANYTHING = st.recursive(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -115,6 +116,23 @@ def test_visitors_one_after_another_each_sorted_by_time_get_whole_sessions() -> 
     sessions = Sessions("test")
     ids = {(visitor, sessions.session_id(visitor, minute * 60_000)) for visitor in "abc" for minute in (0, 20, 40, 300)}
     assert len(ids) == 6
+
+
+def test_the_sessions_that_data_names_do_not_depend_on_the_order_of_its_rows(tmp_path: Path) -> None:
+    """Shuffled, sorted by session, newest first; a session may last days and be handed from device to device."""
+    start = int(NOON.timestamp())
+    rows = [f"{start + 7200 * step},{'uv'[step % 2]},/{step},s{step % 5}" for step in range(60)]
+    orders = [rows, rows[::-1], sorted(rows, key=lambda row: row.rpartition(",")[2]), Random(1).sample(rows, 60)]
+    header = "event_time,visitor_id,page_path,session_id"
+    ids = [sorted(replay_lines(tmp_path, header, *order, name="a.csv").ids) for order in orders]
+    assert len({session for _, session, _ in ids[0]}) == 5
+    assert ids[1:] == ids[:1] * 3
+
+
+def test_a_session_of_another_source_is_another_session(tmp_path: Path) -> None:
+    lines = "event_time,visitor_id,page_path,session_id", "1431857103,u,/a,s"
+    first, second = (replay_lines(tmp_path, *lines, name="a.csv", source=name).event for name in ("a", "b"))
+    assert first.session_id != second.session_id
 
 
 def test_messages_are_due_at_their_own_times_and_keyed_by_visitor(tmp_path: Path) -> None:
