@@ -12,7 +12,7 @@ from services.consumer.positions import Extent, Hints, Position, Topic, Update
 from services.consumer.store import Store
 from tests.conftest import Database
 from tests.events import World, encode, message
-from tests.integration.pipeline import Pipeline, scalar, settings_of
+from tests.integration.pipeline import Pipeline, scalar, settings_of, wait_until
 from tests.integration.proxy import proxy
 from tests.integration.readings import assert_exactly_once
 
@@ -77,10 +77,13 @@ def test_a_position_that_somebody_holds_is_left_for_the_next_time(connection: Co
 
 
 def test_two_groups_beside_each_other_make_no_gap_and_no_duplicate(pipeline: Pipeline) -> None:
-    producer = pipeline.start("producer", "producer", "simulate", "--rate", "4000", "--events", "30000")
-    pipeline.consumer("near")
-    with proxy(pipeline.database.host, pipeline.database.port, delay_seconds=0.02) as far:
-        pipeline.consumer("far", CONSUMER_GROUP_ID=f"other-{pipeline.topic}", POSTGRES_PORT=str(far.port))
+    near = pipeline.consumer("near", CONSUMER_BATCH_SECONDS="0.02")
+    with proxy(pipeline.database.host, pipeline.database.port, delay_seconds=0.02) as further:
+        elsewhere = {"CONSUMER_GROUP_ID": f"other-{pipeline.topic}", "POSTGRES_PORT": str(further.port)}
+        far = pipeline.consumer("far", CONSUMER_BATCH_SECONDS="0.02", **elsewhere)
+        for consumer in (near, far):
+            wait_until(lambda c=consumer: "partitions assigned" in c.log.read_text(), f"{consumer.name} to be at work")  # type: ignore[misc]
+        producer = pipeline.start("producer", "producer", "simulate", "--rate", "3000", "--events", "24000")
         pipeline.succeed(producer)
         pipeline.wait_until_stored()
     with pipeline.database.connect() as session:
