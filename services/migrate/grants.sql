@@ -5,7 +5,8 @@ GRANT USAGE ON SCHEMA reporting TO clickstream_ingest, clickstream_aggregate, gr
 
 GRANT SELECT ON ALL TABLES IN SCHEMA reporting TO clickstream_ingest, clickstream_aggregate, grafana_reader;
 
--- The aggregator reads all and writes rollups; a day's partition only by way of `event`, as those made later.
+-- The aggregator reads all and writes rollups; a day's partition only by way of `event`, as those made later. One that
+-- was never granted is passed over: it may be dropped at this moment.
 DO $$
 DECLARE
     relation regclass;
@@ -20,6 +21,7 @@ BEGIN
         FROM pg_class AS c
         WHERE c.relnamespace = 'clickstream'::regnamespace AND c.relkind IN ('r', 'p', 'v')
             AND pg_has_role(c.relowner, 'USAGE')
+            AND (NOT c.relispartition OR c.relacl::text ~ 'clickstream_(ingest|aggregate)=')
     LOOP
         EXECUTE format('REVOKE ALL ON %s FROM clickstream_ingest, clickstream_aggregate', relation);
         IF NOT is_partition THEN
