@@ -20,7 +20,7 @@ BEGIN
         )
         FROM pg_class AS c
         WHERE c.relnamespace = 'clickstream'::regnamespace AND c.relkind IN ('r', 'p', 'v')
-            AND pg_has_role(c.relowner, 'USAGE')
+            AND pg_has_role(c.relowner, 'USAGE') AND c.relname NOT LIKE '%\_lock'
             AND (NOT c.relispartition OR c.relacl::text ~ 'clickstream_(ingest|aggregate)=')
     LOOP
         EXECUTE format('REVOKE ALL ON %s FROM clickstream_ingest, clickstream_aggregate', relation);
@@ -34,7 +34,15 @@ BEGIN
 END
 $$;
 GRANT UPDATE (rolled_up) ON ingest_batch TO clickstream_aggregate;
-GRANT UPDATE ON pass_lock, rebuild_lock TO clickstream_aggregate;
+-- A grant waits for whoever holds a lock table: only where it lacks.
+DO $$
+BEGIN
+    IF NOT has_table_privilege('clickstream_aggregate', 'pass_lock', 'UPDATE')
+        OR NOT has_table_privilege('clickstream_aggregate', 'rebuild_lock', 'UPDATE') THEN
+        GRANT UPDATE ON pass_lock, rebuild_lock TO clickstream_aggregate;
+    END IF;
+END
+$$;
 GRANT INSERT, UPDATE, DELETE ON aggregator_run, verification, ingest_minute, database_size_hour TO clickstream_aggregate;
 GRANT INSERT, UPDATE ON rollup_horizon TO clickstream_aggregate;
 GRANT INSERT ON rollup_filled TO clickstream_aggregate;
@@ -46,7 +54,7 @@ GRANT SELECT, INSERT, UPDATE (replays, replayed_at) ON dead_letter TO clickstrea
 GRANT USAGE ON SEQUENCE ingest_batch_batch_id_seq TO clickstream_ingest;
 GRANT SELECT ON schema_migration TO clickstream_ingest;
 
--- What runs with the owner's rights, or takes them for granted, is for those who are named here.
+-- What runs with the owner's rights is for those who are named here.
 DO $$
 DECLARE
     definer regprocedure;
@@ -59,10 +67,8 @@ BEGIN
     END LOOP;
 END
 $$;
-REVOKE ALL ON FUNCTION attach_event_partition, read_again FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION attach_event_partition, skip_used_ids, read_again FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION create_event_partition, skip_used_ids TO clickstream_ingest, clickstream_aggregate;
-GRANT EXECUTE ON FUNCTION drop_event_partition, analyze_relation TO clickstream_aggregate;
+GRANT EXECUTE ON FUNCTION drop_event_partition, analyze_relation, expire_ledger, expire_dead_letters, restore_ledger
+    TO clickstream_aggregate;
 GRANT EXECUTE ON FUNCTION ingest_minute_horizon TO clickstream_ingest, clickstream_aggregate, grafana_reader;
-
--- What is past its time goes by functions that look first, and carry its sums forward.
-GRANT EXECUTE ON FUNCTION expire_ledger, expire_dead_letters, restore_ledger TO clickstream_aggregate;

@@ -119,10 +119,18 @@ def test_what_runs_with_the_owners_rights_is_not_for_everybody(migrated: Databas
     with migrated.connect() as owner:
         for role, allowed in (
             ("grafana_reader", {"ingest_minute_horizon"}),
-            ("clickstream_ingest", {"ingest_minute_horizon", "create_event_partition"}),
+            ("clickstream_ingest", {"ingest_minute_horizon", "create_event_partition", "skip_used_ids"}),
         ):
             names = owner.execute(f"SELECT proname {definers} (%s, oid, 'EXECUTE')".encode(), [role])
             assert {name for (name,) in names} == allowed
+
+
+def test_the_aggregator_takes_nothing_out_of_the_books_but_by_functions_that_look_first(migrated: Database) -> None:
+    with _as("clickstream_aggregate", migrated) as session:
+        for table in ("ingest_batch", "dead_letter", "partition_offset", "ledger_carried", "expired_day"):
+            _refused(session, f"DELETE FROM {table}")
+        for function in ("expire_ledger", "expire_dead_letters"):
+            assert scalar(session, f"SELECT {function}(now())") == 0
 
 
 def test_what_an_earlier_version_granted_is_taken_back(migrated: Database) -> None:
