@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from local import demo as demonstration
 from local.options import PLEASANT_RATE, Options
 from services.common.errors import UserError
+from services.producer.cli import app as producer
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 DATA = Path(".local/demo")
@@ -72,7 +74,22 @@ def demo(
         svg=svg,
         grafana=grafana,
     )
+    _require_known(options.producer_arguments())
     try:
         demonstration.run(options)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _require_known(arguments: list[str]) -> None:
+    """What is not the demo's must be the producer's: a slip is told before anything starts.
+
+    Raises:
+        UserError: it is neither's.
+    """
+    name, *rest = arguments
+    try:
+        typer.main.get_group(producer).commands[name].make_context(name, rest)
+    except TyperException as error:
+        helps = f"--help, or python -m services.producer {name} --help"
+        raise UserError(f"{error}; what can be said: python -m local demo {helps}") from None

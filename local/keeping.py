@@ -84,7 +84,8 @@ class Kept:
 
     def _complaint(self, exit_code: int) -> str:
         """What a first run that ended at once has against its configuration: no second run would think otherwise."""
-        if exit_code < 0 or time.monotonic() - self._started_at > _HEALTHY_SECONDS:
+        at_once = time.monotonic() - self._started_at <= _HEALTHY_SECONDS or exit_code == _USAGE_ERROR
+        if exit_code < 0 or not at_once:
             return ""
         text = " ".join(self.process.log_tail(6).translate(_WITHOUT_BOXES).split())
         return text.rpartition("error: ")[2] if "error: " in text or exit_code == _USAGE_ERROR else ""

@@ -10,6 +10,7 @@ from confluent_kafka import Message
 
 from services.consumer.faults import Invalid
 from services.consumer.limits import Limits
+from services.consumer.positions import known_epoch
 from services.consumer.validation import Row, Validator
 
 BLOCK_ROWS = 500
@@ -98,10 +99,13 @@ class Batch:
         for start in range(0, len(self.messages), most):
             messages = self.messages[start : start + most]
             ends: dict[int, int] = {m.partition(): m.offset() + 1 for m in messages}  # type: ignore[misc, operator]
+            epochs = {m.partition(): known_epoch(m.leader_epoch()) for m in messages}
             if start + most >= len(self.messages):
                 ends = {p: end for p, end in self.next_offsets.items() if p in ends or stands[p] != end}
+                epochs = {p: self.leader_epochs.get(p) for p in ends}
             first = {p: stands[p] for p in ends}
             portion = replace(self, messages=messages, first_offsets=first, next_offsets=ends)
+            portion.leader_epochs = {p: epoch for p, epoch in epochs.items() if p is not None and epoch is not None}
             portion.begin_anew()
             portions.append(portion)
             stands |= ends

@@ -3,7 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from local import demo
+from local.cli import app
 from local.options import Options
+from services.common.errors import UserError
 
 
 def test_a_number_of_events_has_a_seed_and_a_start_so_that_a_restart_repeats_it() -> None:
@@ -22,3 +27,26 @@ def test_a_replay_passes_on_what_is_meant_for_the_producer() -> None:
     options = Options(Path("x"), replay=Path("/logs/a.log"), producer=["--speed", "60", "/logs/b.log"])
     assert options.finite
     assert options.producer_arguments() == ["replay", "/logs/a.log", "--speed", "60", "/logs/b.log"]
+
+
+def _run(*arguments: str) -> None:
+    app(["demo", *arguments], standalone_mode=False)
+
+
+def test_a_slip_in_an_option_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "run", lambda _options: pytest.fail("it started"))
+    log = tmp_path / "access.log"
+    log.touch()
+    for slip in (("--evnts", "5"), ("--replay", str(log), "--mapp", "user=x"), ("--visitors", "many"), ("surplus",)):
+        with pytest.raises(UserError, match="what can be said: python -m local demo --help"):
+            _run(*slip)
+
+
+def test_options_of_the_producer_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[Options] = []
+    monkeypatch.setattr(demo, "run", ran.append)
+    log = tmp_path / "access.log"
+    log.touch()
+    _run("--visitors", "50", "--span-hours", "3")
+    _run("--replay", str(log), "--map", "user=x", str(log))
+    assert len(ran) == 2
