@@ -17,7 +17,8 @@ _HEAD = """# Dashboards
 
 Six dashboards in `grafana/dashboards/`, the only copies: the chart provisions them, `make demo ARGS=--grafana` shows
 them on one machine. They find the database by the variable *Data source*, lead to each other by the tag `clickstream`,
-and read only schema `reporting`, as the role `grafana_reader`: read-only, 15 s a statement at the most.
+and read only schema `reporting`, as the role `grafana_reader`: read-only, 15 s a statement
+unless somebody who may write SQL lifts that ([the walls](operations.md#roles)).
 
 Every figure is exact and live: a view adds up the rollup and the events that are not in it yet. Days and hours are UTC.
 A panel that counts by the hour shows whole hours: every hour that the time range touches. It takes whole days from the
