@@ -24,10 +24,11 @@ counted AS (
     GROUP BY 1, 2
 ),
 found AS (
-    SELECT c.batch_id, sum(c.events) AS events, min(c.since) AS since, max(c.until) AS until, array_agg(p.day) AS days
+    SELECT c.batch_id, sum(c.events) AS events, min(c.since) AS since, max(c.until) AS until,
+        coalesce(array_agg(p.day) FILTER (WHERE p.day IS NOT NULL), '{}') AS days
     FROM counted AS c
     JOIN pg_catalog.pg_class AS r ON r.oid = c.tableoid
-    JOIN clickstream.event_partition AS p ON p.partition = r.relname
+    LEFT JOIN clickstream.event_partition AS p ON p.partition = r.relname
     GROUP BY 1
 )
 SELECT count(*), count(*) FILTER (

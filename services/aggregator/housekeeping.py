@@ -12,7 +12,7 @@ from services.common.log import Logger
 from services.common.postgres import Connection
 
 _EXPIRED_DAYS: LiteralString = """
-SELECT day
+SELECT DISTINCT day
 FROM event_partition
 WHERE day < %s
     AND NOT EXISTS (SELECT FROM ingest_batch WHERE NOT rolled_up AND day = ANY (event_days))
@@ -74,7 +74,7 @@ def _drop_partitions(connection: Connection, today: date, retention_days: int, l
     for (day,) in connection.execute(_EXPIRED_DAYS, [first_kept]).fetchall():
         try:
             done = connection.execute("SELECT drop_event_partition(%s)", [day]).fetchone()
-        except errors.LockNotAvailable as error:
+        except (errors.LockNotAvailable, errors.DeadlockDetected) as error:
             reason = error.diag.message_primary
             log.warning("raw events past their retention are dropped in a later run", day=f"{day}", reason=reason)
             break

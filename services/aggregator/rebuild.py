@@ -22,15 +22,9 @@ Progress = Callable[[int, int], None]
 _LOCK_SECONDS = 5.0
 _FILLED: LiteralString = "INSERT INTO rollup_filled (rollup) VALUES (%s) ON CONFLICT DO NOTHING"
 _UNKNOWN_TO_LEDGER: LiteralString = """
-SELECT sum(e.events), array_agg(DISTINCT p.day::text)
-FROM (
-    SELECT e.tableoid, count(*) AS events
-    FROM event AS e
-    WHERE NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
-    GROUP BY 1
-) AS e
-JOIN pg_class AS c ON c.oid = e.tableoid
-JOIN event_partition AS p ON p.partition = c.relname
+SELECT count(*), array_agg(DISTINCT event_day(e.event_id)::text)
+FROM event AS e
+WHERE NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
 """
 _STORED: LiteralString = """
 SELECT (SELECT coalesce(sum(stored), 0) FROM partition_offset),

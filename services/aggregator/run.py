@@ -12,7 +12,7 @@ from services.aggregator.tail import Pass, Tail
 from services.common import backoff, locks
 from services.common.errors import UserError
 from services.common.log import Logger
-from services.common.postgres import Connection, connect, describe, is_misconfigured, primary, snapshot
+from services.common.postgres import AWAY, Connection, connect, describe, is_misconfigured, primary, snapshot
 
 _BEGIN: LiteralString = "INSERT INTO aggregator_run DEFAULT VALUES RETURNING run_id"
 _RECORD: LiteralString = """
@@ -57,7 +57,7 @@ class Run:
                 with connect(self._settings, "aggregator", autocommit=True) as connection:
                     self._recorded(connection)
                 break
-            except psycopg.OperationalError as error:
+            except AWAY as error:
                 problem = describe(error, self._settings)
                 if is_misconfigured(error) or time.monotonic() + delay > self._deadline or self._stop.wait(delay):
                     raise UserError(problem) from None

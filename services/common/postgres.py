@@ -13,12 +13,8 @@ from services.common.settings import PostgresSettings
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# A restart, a failover or a full disk: the same statement works later.
-TRANSIENT = (
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    errors.ReadOnlySqlTransaction,
-)
+# A restart, a failover, a full disk, a time limit, a server that only reads for now: the same statement works later.
+AWAY = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
 _WRONG_DATABASE = (
     errors.UndefinedTable,
     errors.UndefinedFunction,
@@ -134,5 +130,5 @@ def connect_or_fail(
     try:
         with connect(settings, application_name, autocommit=autocommit) as connection:
             yield connection
-    except (psycopg.OperationalError, *_WRONG_DATABASE) as error:
+    except (*AWAY, *_WRONG_DATABASE) as error:
         raise UserError(describe(error, settings)) from None

@@ -20,11 +20,15 @@ CUT_SHORT = (errors.QueryCanceled, errors.TransactionTimeout, errors.IdleInTrans
 _IN_TIME = 8
 
 
+class StoppedError(Exception):
+    """The rest of a batch is left to whoever reads on from the positions."""
+
+
 class Portions:
     """The portions of the batch under way, kept over a new connection: what is stored isn't tried again."""
 
     def __init__(self, log: Logger | None = None, goes_on: Callable[[], None] = lambda: None) -> None:
-        """`goes_on` is called after each portion."""
+        """`goes_on` is called between two portions; it may raise StoppedError."""
         self._log: Logger = log or structlog.get_logger("consumer")
         self._goes_on = goes_on
         self._most: int | None = None
@@ -43,8 +47,9 @@ class Portions:
     def stored(self, outcome: Outcome) -> None:
         """The portion is committed; after some in a row that fitted, larger ones are tried."""
         del self._left[0]
-        self._goes_on()
         self._outcomes.append(outcome)
+        if self._left:
+            self._goes_on()
         if self._most is None:
             return
         self._in_time += 1

@@ -16,7 +16,7 @@ from services.consumer.batch import Batch, age_seconds
 from services.consumer.intake import Intake
 from services.consumer.ledger import FencedError
 from services.consumer.patience import Patience
-from services.consumer.portions import Portions
+from services.consumer.portions import Portions, StoppedError
 from services.consumer.settings import ConsumerSettings
 from services.consumer.store import Store
 
@@ -38,7 +38,7 @@ class Runner:
         self._patience = Patience(settings, health, log, stop)
         self._connection: Connection | None = None
         self._store: Store | None = None
-        self._portions = Portions(log, health.tick)
+        self._portions = Portions(log, self._between_portions)
 
     def run(self) -> None:
         """Consume until stopped.
@@ -116,6 +116,9 @@ class Runner:
                 self._log.warning("another consumer owns a partition: batch dropped", moved=str(error))
                 intake.abandon(batch)
                 return
+            except StoppedError:
+                intake.abandon(batch)
+                return
             except psycopg.Error as error:
                 self._away(intake, error, delay)
             else:
@@ -127,6 +130,12 @@ class Runner:
             if self._stop.is_set() or not intake.owns(batch):
                 intake.abandon(batch)
                 return
+
+    def _between_portions(self) -> None:
+        """A batch in many portions takes long: it is alive meanwhile, and ends when it is asked to."""
+        self._health.tick()
+        if self._stop.is_set():
+            raise StoppedError
 
     def _away(self, intake: Intake, error: psycopg.Error, seconds: float) -> None:
         """Stay in the group and alive, not ready, until the next try."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from services.common.rollups import rollups
 from services.migrate import schema
 from tests.conftest import Database
 from tests.integration.exactly import assert_exact
-from tests.integration.pipeline import scalar
+from tests.integration.pipeline import scalar, wait_until
 from tests.integration.test_exactness import session, stored_history
 from tests.integration.test_history import BY_TYPE, LIVE, RAW
 
@@ -161,6 +162,10 @@ def test_a_rebuild_refuses_while_the_ledger_does_not_know_some_events(migrated: 
     assert _different(settings) == {}
     rebuild(settings, lambda _done, _total: None)
     assert _numbers(owner) == before
+    owner.execute("UPDATE ingest_batch SET committed_at = committed_at - interval '10 days'")
+    assert _keep(owner, settings, 1).partitions_dropped >= 4
+    assert scalar(owner, "SELECT count(*) FROM ingest_batch") == 0
+    assert _different(settings) == {}  # what was restored is not carried twice
 
 
 def test_a_rebuild_refuses_where_events_and_ledger_are_gone_together(migrated: Database, owner: Connection) -> None:
@@ -191,3 +196,44 @@ def test_a_pass_whose_events_are_not_all_there_stops_and_flags_nothing(migrated:
     owner.execute("INSERT INTO clickstream.expired_day (day) VALUES (%s)", [FIRST_DAY])
     Run(settings, LOG, threading.Event(), once=True).run()
     assert scalar(owner, pending) == 0
+
+
+def test_a_day_is_dropped_beside_readers_and_none_of_them_dies_of_it(migrated: Database, owner: Connection) -> None:
+    _history(migrated)
+    with session(migrated) as first, session(migrated) as second, ThreadPoolExecutor() as others:
+        with first.transaction():
+            first.execute("SELECT count(*) FROM event")
+            dropped = others.submit(scalar, owner, "SELECT drop_event_partition(%s)", FIRST_DAY)
+            _wait_for_locks(migrated, 1)
+            left = others.submit(scalar, second, "SELECT count(*) FROM event WHERE event_day(event_id) = %s", FIRST_DAY)
+            _wait_for_locks(migrated, 2)
+        assert (dropped.result(20), left.result(20)) == (True, 0)
+
+
+def test_events_in_somebodys_default_partition_are_in_the_books_and_keep_their_ledger_rows(
+    migrated: Database, owner: Connection
+) -> None:
+    owner.execute("CREATE TABLE rest PARTITION OF event DEFAULT")
+    settings = _history(migrated)
+    batches = scalar(owner, "SELECT count(*) FROM ingest_batch")
+    assert _different(settings) == {}
+    owner.execute("UPDATE ingest_batch SET committed_at = committed_at - interval '10 days'")
+    assert _keep(owner, settings, 1).partitions_dropped == 0
+    assert scalar(owner, "SELECT count(*) FROM ingest_batch") == batches
+    assert _different(settings) == {}
+
+
+def test_a_day_that_was_made_again_under_another_name_is_dropped_as_every_day(
+    migrated: Database, owner: Connection
+) -> None:
+    owner.execute("SELECT create_event_partition(%s)", [FIRST_DAY])
+    owner.execute(f"ALTER TABLE event DETACH PARTITION event_{FIRST_DAY:%Y%m%d}".encode())
+    settings = _history(migrated)
+    assert _keep(owner, settings, 1).partitions_dropped >= 4
+    assert scalar(owner, "SELECT count(*) FROM event") == 0
+
+
+def _wait_for_locks(database: Database, sessions: int) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.connect() as onlooker:
+        wait_until(lambda: scalar(onlooker, waiting) == sessions, f"{sessions} sessions to wait for a lock")

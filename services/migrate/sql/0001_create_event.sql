@@ -53,6 +53,12 @@ CREATE FUNCTION event_partition_bound(day date) RETURNS uuid
 LANGUAGE sql IMMUTABLE STRICT
 RETURN rpad(lpad(to_hex((extract(epoch FROM day::timestamp) * 1000)::bigint), 12, '0'), 32, '0')::uuid;
 
+-- The UTC day that an id was made on: that of its partition, whoever made it.
+CREATE FUNCTION event_day(event_id uuid) RETURNS date
+LANGUAGE sql IMMUTABLE STRICT
+RETURN date '1970-01-01'
+    + (('x' || left(replace(event_id::text, '-', ''), 12))::bit(48)::bigint / 86400000)::integer;
+
 -- A new partition takes over what its parent has, whoever added it; else it could not be attached. Attaching blocks
 -- neither readers nor writers, as CREATE TABLE … PARTITION OF would. Without n_distinct the planner scans whole small
 -- partitions for the pending tail.
@@ -130,7 +136,8 @@ CREATE FUNCTION drop_event_partition(day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp SET lock_timeout = '3s'
 AS $$
 DECLARE
-    partition text := 'event_' || to_char(day, 'YYYYMMDD');
+    partitions text[];
+    partition text;
     is_pending boolean;
 BEGIN
     IF (day < (now() AT TIME ZONE 'UTC')::date - 1) IS NOT TRUE THEN
@@ -144,19 +151,25 @@ BEGIN
             USING ERRCODE = 'lock_not_available';
     END;
     LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
-    IF to_regclass(format('clickstream.%I', partition)) IS NULL THEN
+    partitions := ARRAY(SELECT p.partition FROM event_partition AS p WHERE p.day = drop_event_partition.day ORDER BY 1);
+    IF cardinality(partitions) = 0 THEN
         RETURN false;
     END IF;
-    -- Whoever stores events of this day now is waited for: what is pending is known only then.
-    EXECUTE format('LOCK TABLE clickstream.%I IN ACCESS EXCLUSIVE MODE', partition);
-    EXECUTE format('SELECT EXISTS (SELECT FROM clickstream.%I WHERE batch_id = ANY '
-                   '(ARRAY(SELECT b.batch_id FROM clickstream.ingest_batch AS b WHERE NOT b.rolled_up)))',
-                   partition) INTO is_pending;
-    IF is_pending THEN
-        RETURN false;
-    END IF;
-    EXECUTE format('ALTER TABLE clickstream.event DETACH PARTITION clickstream.%I', partition);
-    EXECUTE format('DROP TABLE clickstream.%I', partition);
+    -- The parent first, as everybody locks them. Whoever stores events now is waited for: what is pending is known then.
+    LOCK TABLE ONLY clickstream.event IN ACCESS EXCLUSIVE MODE;
+    FOREACH partition IN ARRAY partitions LOOP
+        EXECUTE format('LOCK TABLE clickstream.%I IN ACCESS EXCLUSIVE MODE', partition);
+        EXECUTE format('SELECT EXISTS (SELECT FROM clickstream.%I WHERE batch_id = ANY '
+                       '(ARRAY(SELECT b.batch_id FROM clickstream.ingest_batch AS b WHERE NOT b.rolled_up)))',
+                       partition) INTO is_pending;
+        IF is_pending THEN
+            RETURN false;
+        END IF;
+    END LOOP;
+    FOREACH partition IN ARRAY partitions LOOP
+        EXECUTE format('ALTER TABLE clickstream.event DETACH PARTITION clickstream.%I', partition);
+        EXECUTE format('DROP TABLE clickstream.%I', partition);
+    END LOOP;
     INSERT INTO expired_day (day) VALUES (drop_event_partition.day) ON CONFLICT DO NOTHING;
     RETURN true;
 END
@@ -173,7 +186,7 @@ BEGIN
 END
 $$;
 
--- The days and their partitions; a partition of someone's own is left out. The day is that of its bound: the planner
+-- The days and their partitions, nearly always one each; a partition of someone's own is left out. The day is that of its bound: the planner
 -- may evaluate an expression on every relation there is before it looks which are partitions, so none here can fail.
 CREATE VIEW event_partition AS
 SELECT p.partition, p.day, p.size_bytes, p.estimated_events
@@ -191,4 +204,4 @@ FROM (
     JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'clickstream.event'::regclass
 ) AS p
-WHERE p.partition = 'event_' || to_char(p.day, 'YYYYMMDD');
+WHERE p.partition ~ ('^event_' || to_char(p.day, 'YYYYMMDD') || '(_[0-9]+)?$');

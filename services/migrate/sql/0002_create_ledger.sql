@@ -102,7 +102,8 @@ COMMENT ON COLUMN ledger_carried.letters IS 'dead letters that are kept, of batc
 COMMENT ON COLUMN ledger_carried.last_day IS 'the newest day of their events: its raw events, and older ones, are gone';
 
 -- Deletes the ledger's oldest rows, up to the first that must stay: it is young, pending, or raw events of it may be
--- there. Only a beginning goes, so that what is left is without holes.
+-- there. Only a beginning goes, so that what is left is without holes. A row that was restored has nothing to carry: its
+-- sums were made to stand here when it was; but its letters now are without a row.
 CREATE FUNCTION expire_ledger(before timestamptz) RETURNS bigint
 LANGUAGE sql SECURITY DEFINER SET search_path = clickstream, pg_temp
 BEGIN ATOMIC
@@ -115,18 +116,42 @@ BEGIN ATOMIC
                 WHERE b.committed_at >= before
                     OR NOT b.rolled_up
                     OR b.event_days && ARRAY(SELECT p.day FROM clickstream.event_partition AS p)
+                    OR (
+                        EXISTS (  -- partitions of somebody's own, which no view of ours lists
+                            SELECT
+                            FROM pg_catalog.pg_inherits AS i
+                            JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
+                            WHERE i.inhparent = 'clickstream.event'::regclass
+                                AND c.relname NOT IN (SELECT p.partition FROM clickstream.event_partition AS p)
+                        )
+                        AND EXISTS (SELECT FROM clickstream.event AS e WHERE e.batch_id = b.batch_id)
+                    )
                 ORDER BY b.batch_id
                 LIMIT 1
             ),
             9223372036854775807
         )
-        RETURNING topic, received, stored, duplicate, dead, lost, letters_expired, event_days
+        RETURNING batch_id, topic, partitions, received, stored, duplicate, dead, lost, letters_expired, event_days
+    ),
+    entry AS (
+        SELECT topic, received, stored, duplicate, dead, lost, dead - letters_expired AS letters, event_days
+        FROM gone
+        WHERE cardinality(partitions) > 0
+        UNION ALL
+        SELECT topic, 0, 0, 0, 0, 0, 0, event_days
+        FROM gone
+        WHERE cardinality(partitions) = 0
+        UNION ALL
+        SELECT d.topic, 0, 0, 0, 0, 0, 1, '{}'
+        FROM gone AS g
+        JOIN clickstream.dead_letter AS d ON d.batch_id = g.batch_id
+        WHERE cardinality(g.partitions) = 0
     ),
     carried AS (
         INSERT INTO clickstream.ledger_carried AS c
-        SELECT topic, sum(received), sum(stored), sum(duplicate), sum(dead), sum(lost), sum(dead - letters_expired),
+        SELECT topic, sum(received), sum(stored), sum(duplicate), sum(dead), sum(lost), sum(letters),
             max((SELECT max(d.day) FROM unnest(event_days) AS d (day)))
-        FROM gone
+        FROM entry
         GROUP BY topic
         ON CONFLICT (topic) DO UPDATE SET
             received = c.received + excluded.received,
@@ -183,16 +208,15 @@ BEGIN
         duplicate, dead, bytes, min_event_time, max_event_time, event_days, seconds, consumer, note, rolled_up,
         committed_at)
     SELECT e.batch_id, '', '{}', '{}', '{}', '{}', sum(e.events) + coalesce(max(d.letters), 0), sum(e.events), 0,
-        coalesce(max(d.letters), 0), 0, min(e.since), max(e.until), array_agg(p.day ORDER BY p.day), 0, '',
+        coalesce(max(d.letters), 0), 0, min(e.since), max(e.until), array_agg(e.day ORDER BY e.day), 0, '',
         'restored from its events', true, max(e.until)
     FROM (
-        SELECT batch_id, tableoid, count(*) AS events, min(event_time) AS since, max(event_time) AS until
+        SELECT batch_id, event_day(event_id) AS day, count(*) AS events, min(event_time) AS since,
+            max(event_time) AS until
         FROM event AS e
         WHERE NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
         GROUP BY 1, 2
     ) AS e
-    JOIN pg_class AS c ON c.oid = e.tableoid
-    JOIN event_partition AS p ON p.partition = c.relname
     LEFT JOIN (SELECT batch_id, count(*) AS letters FROM dead_letter GROUP BY 1) AS d ON d.batch_id = e.batch_id
     GROUP BY 1;
     GET DIAGNOSTICS restored = ROW_COUNT;
