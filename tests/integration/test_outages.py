@@ -186,6 +186,16 @@ def test_a_wrong_setting_ends_a_service_with_one_line_that_names_the_variable(
     assert "Traceback" not in process.log.read_text()
 
 
+def test_an_aggregator_waits_for_a_server_that_only_reads_for_now(pipeline: Pipeline) -> None:
+    with pipeline.database.connect() as owner:
+        reading = f"ALTER ROLE clickstream_aggregate IN DATABASE {pipeline.database.dbname} SET {{}}"
+        owner.execute(reading.format("default_transaction_read_only = on").encode())
+        run = pipeline.aggregator("run", "--once")
+        wait_until(lambda: "waiting for PostgreSQL" in run.log.read_text(), "the aggregator to say that it waits")
+        owner.execute(reading.format("default_transaction_read_only = off").encode())
+    pipeline.succeed(run, 30)
+
+
 @pytest.mark.parametrize("service", ["aggregator", "migrate"])
 def test_a_command_gives_up_on_an_unreachable_host_at_its_deadline(pipeline: Pipeline, service: str) -> None:
     process = pipeline.start(service, *COMMANDS[service], **IMPATIENT, POSTGRES_HOST="no-such-host.invalid")

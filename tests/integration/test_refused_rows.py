@@ -219,6 +219,23 @@ def test_a_time_limit_shorter_than_a_batch_makes_the_batches_smaller(pipeline: P
     assert "another consumer owns" not in consumer.log.read_text()
 
 
+def test_a_consumer_that_stores_in_small_portions_ends_between_two_of_them(pipeline: Pipeline) -> None:
+    _add(pipeline.database, _SLOW.format(0.02))
+    _limit(pipeline.database, "statement_timeout = '300ms'")
+    send_events(pipeline.bootstrap, pipeline.topic, 1500)
+    consumer = pipeline.consumer(CONSUMER_BATCH_SECONDS="2")
+    with pipeline.database.connect() as owner:
+        portions = "SELECT count(*) FROM clickstream.ingest_batch"
+        wait_until(lambda: scalar(owner, portions) != 0, "a first portion to be stored")
+        consumer.ask_to_stop()
+        pipeline.succeed(consumer, 6)
+        assert int(str(scalar(owner, "SELECT count(*) FROM clickstream.event"))) < 1000
+    _add(pipeline.database, "DROP TRIGGER slow ON event")
+    pipeline.consumer("next")
+    pipeline.wait_until_stored(30)
+    assert_exactly_once(pipeline)
+
+
 def test_a_time_limit_shorter_than_a_single_event_is_said_with_its_remedy(
     migrated: Database, session: Connection, store: Store
 ) -> None:
