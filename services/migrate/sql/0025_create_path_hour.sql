@@ -7,12 +7,13 @@ CREATE TABLE path_hour (
     PRIMARY KEY (hour, from_page, to_page)
 );
 
--- Moves from page to page that the tail adds (n = 1) or takes away (n = -1), as a late event can come between two pages.
--- They are read from the new page views and their neighbours alone: a session of a million events costs no more than one
--- of ten. What is new changes only the moves beside it, so between two new page views it is enough to know the first and
--- the last that the rollups have; a move between these two is there with the tail and without, and comes to nothing. A
--- session's row says where there is nothing to look for. Rows are compared and ordered in the index's three columns,
--- session included: asked for one session by =, the planner, which knows how short most are, may read all of it and sort.
+-- Moves from page to page that the tail adds (n = 1) or takes away (n = -1), as a late event can come between two
+-- pages. They are read from the new page views and their neighbours alone: a session of a million events costs no more
+-- than one of ten. What is new changes only the moves beside it, so between two new page views it is enough to know
+-- the first and the last that the rollups have; a move between these two is there with the tail and without, and comes
+-- to nothing. A session's row says where there is nothing to look for. Rows are compared and ordered in the index's
+-- three columns, session included: asked for one session by =, the planner, which knows how short most are, may read
+-- all of it and sort.
 CREATE VIEW page_move AS
 WITH added AS (
     SELECT
