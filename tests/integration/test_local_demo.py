@@ -45,13 +45,36 @@ def processes_of(data: Path) -> dict[int, str]:
     for process in Path("/proc").iterdir():
         if process.name.isdigit():
             try:
-                files = [str(link.readlink()) for link in (process / "fd").iterdir()]
+                files = [target_of(link) for link in (process / "fd").iterdir()]
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:  # it ended meanwhile
                 continue
             if any(file.startswith(f"{data}/") for file in files):
                 found[int(process.name)] = command
     return found
+
+
+def target_of(descriptor: Path) -> str:
+    """What an open file of a process is; nothing where the process, which goes on, closed it meanwhile."""
+    try:
+        return str(descriptor.readlink())
+    except FileNotFoundError:
+        return ""
+
+
+def kill_one(data: Path, name: str) -> int:
+    """Kill the first process of that name that is there, also where one of them ends by itself while we look."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        for pid, command in processes_of(data).items():
+            if name in command:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:  # it ended meanwhile
+                    continue
+                return pid
+        time.sleep(0.1)
+    raise AssertionError(f"waited {DEADLINE_SECONDS} s for a process of {name}")
 
 
 def all_services_run(data: Path) -> bool:
@@ -114,8 +137,7 @@ def test_killing_processes_changes_no_final_number(data: Path) -> None:
     try:
         for victim in ("services.producer", "bin/postgres", "services.consumer", "kafka.Kafka", "services.aggregator"):
             wait_until(lambda: all_services_run(data), "all services")
-            pid = next(pid for pid, command in processes_of(data).items() if victim in command)
-            os.kill(pid, signal.SIGKILL)
+            pid = kill_one(data, victim)
             wait_until(lambda pid=pid: pid not in processes_of(data), "its end")  # type: ignore[misc]
     finally:
         output, _ = demo.communicate(timeout=DEADLINE_SECONDS * 2)
