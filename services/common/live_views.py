@@ -4,17 +4,17 @@ from typing import Any
 
 import psycopg
 
-from services.common.rollups import rollups
+from services.common.rollups import Rollup
 
 
-def create_live_views(connection: psycopg.Connection[Any]) -> None:
-    """(Re)create `<rollup>_merged` and `reporting.<rollup>` for every rollup, in the caller's transaction."""
-    for rollup in rollups(connection):
-        if rollup.merges and not rollup.additive:
-            _create_view(connection, f"{rollup.name}_merged", rollup.merged_view())
-        _create_view(connection, f"reporting.{rollup.name}", rollup.live_view())
+def create_live_view(connection: psycopg.Connection[Any], rollup: Rollup) -> list[str]:
+    """(Re)create `reporting.<rollup>`, and `<rollup>_merged` if it needs one; returns their names.
 
-
-def _create_view(connection: psycopg.Connection[Any], name: str, text: str) -> None:
-    # Generated from the catalogue's names alone.
-    connection.execute(f"CREATE OR REPLACE VIEW {name} AS {text}".encode())
+    In the caller's transaction.
+    """
+    views = {f"reporting.{rollup.name}": rollup.live_view()}
+    if rollup.merges and not rollup.additive:
+        views = {f"{rollup.name}_merged": rollup.merged_view()} | views
+    for name, text in views.items():
+        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {text}".encode())  # of the catalogue's names alone
+    return list(views)

@@ -1,6 +1,6 @@
 """`reporting.<name>_between` and `reporting.<name>_over_time`, made from the catalogue: sums of a time range.
 
-They stand wherever an additive rollup `<name>_hour` has a `<name>_day` of the same columns beside it:
+They stand wherever a rollup `<name>_hour` has a twin by the day:
 
 - `reporting.<name>_between(since, until)` is for sums: whole days come from the daily rollup (with a `<name>_week`,
   whole weeks from that), and only what is left at both ends from the hourly one. Where it is shorter, an end is taken
@@ -93,18 +93,24 @@ $body$
 _SETTLED = "CREATE OR REPLACE VIEW reporting.{rollup}_settled AS SELECT {columns} FROM {rollup}"
 
 
-def create_range_functions(connection: psycopg.Connection[Any]) -> None:
-    """(Re)create both functions of a time range for every pair of rollups, in the caller's transaction."""
+def create_range_functions(connection: psycopg.Connection[Any]) -> list[tuple[str, str]]:
+    """(Re)create both functions of a time range for every rollup by the hour that has a twin by the day.
+
+    In the caller's transaction. Returns the kinds and names of what was made.
+    """
     found = {rollup.name: rollup for rollup in rollups(connection)}
+    made: list[tuple[str, str]] = []
     for hourly in found.values():
-        name = hourly.name.removesuffix("_hour")
-        daily = found.get(f"{name}_day")
-        if hourly.additive and daily and hourly.columns[1:] == daily.columns[1:]:
-            grains = [found[f"{name}_{by}"] for by in ("hour", "day", "week") if f"{name}_{by}" in found]
-            _create_range_functions(connection, name, grains)
+        if hourly.name.endswith("_hour") and "day" in hourly.twins:
+            name = hourly.name.removesuffix("_hour")
+            grains = [hourly, *(found[f"{name}_{by}"] for by in hourly.twins)]
+            made += _create_range_functions(connection, name, grains)
+    return made
 
 
-def _create_range_functions(connection: psycopg.Connection[Any], name: str, grains: list[Rollup]) -> None:
+def _create_range_functions(
+    connection: psycopg.Connection[Any], name: str, grains: list[Rollup]
+) -> Iterator[tuple[str, str]]:
     hourly = grains[0]
     types = dict(connection.execute(_COLUMN_TYPES, [hourly.name]).fetchall())
     fields = {
@@ -117,10 +123,10 @@ def _create_range_functions(connection: psycopg.Connection[Any], name: str, grai
     }
     for rollup in grains:
         settled = _SETTLED.format(rollup=rollup.name, columns=", ".join(rollup.columns))
-        _replace(connection, f"VIEW reporting.{rollup.name}_settled", settled)
-    _replace(connection, f"FUNCTION reporting.{name}_hour_tail", _TAIL.format(**fields))
-    _replace(connection, f"FUNCTION reporting.{name}_over_time", _OVER_TIME.format(**fields))
-    _replace(connection, f"FUNCTION reporting.{name}_between", _BETWEEN.format(**fields))
+        yield _replace(connection, "VIEW", f"reporting.{rollup.name}_settled", settled)
+    yield _replace(connection, "FUNCTION", f"reporting.{name}_hour_tail", _TAIL.format(**fields))
+    yield _replace(connection, "FUNCTION", f"reporting.{name}_over_time", _OVER_TIME.format(**fields))
+    yield _replace(connection, "FUNCTION", f"reporting.{name}_between", _BETWEEN.format(**fields))
 
 
 def _settled_parts(grains: list[Rollup]) -> Iterator[str]:
@@ -144,13 +150,14 @@ def _part(rollup: Rollup, since: str, until: str, sign: str = "") -> str:
     )
 
 
-def _replace(connection: psycopg.Connection[Any], thing: str, statement: str) -> None:
+def _replace(connection: psycopg.Connection[Any], kind: str, name: str, statement: str) -> tuple[str, str]:
     try:
         with connection.transaction():
             _execute(connection, statement)
-    except (psycopg.errors.InvalidFunctionDefinition, psycopg.errors.InvalidTableDefinition):  # it had other columns
-        _execute(connection, f"DROP {thing}")
+    except psycopg.errors.InvalidFunctionDefinition:  # it had other columns
+        _execute(connection, f"DROP FUNCTION {name}")
         _execute(connection, statement)
+    return kind, name
 
 
 def _execute(connection: psycopg.Connection[Any], statement: str) -> None:

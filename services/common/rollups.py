@@ -5,7 +5,8 @@ the aggregator's upsert and the text of the live view (rollup and tail together)
 
 A value column merges by summing unless its comment says otherwise: `merge: least`, `merge: greatest`, `merge: or`,
 `merge: first by (a, b)` or `merge: last by (a, b)`, with the ordering columns named. A table without value columns is
-a set.
+a set. The table's comment may say `twins: day, week`, for coarser ones to be generated from it, and
+`retention: 90 days`, after which rows are dropped unless ROLLUP_RETENTION_DAYS says otherwise.
 """
 
 import re
@@ -18,20 +19,43 @@ import psycopg
 
 from services.common.errors import UserError
 
-_MERGE = re.compile(r"merge: (?:(least|greatest|or)|(first|last) by (\(\w+(?:, \w+)*\)))")
+GRAINS = ("minute", "hour", "day", "week")
+_MERGE = re.compile(r"merge: (?:(least|greatest|or)|(first|last) by (\(\w+(?:, \w+)*\)))(?: \(.*\))?")
+_RULE = re.compile(r"\s*\w+\s*:")  # a comment that begins like a rule, rightly spelt or not
+_SUMMABLE = (
+    "bigint",
+    "integer",
+    "smallint",
+    "numeric",
+    "double precision",
+    "real",
+    "interval",
+)  # what `sum` adds up to the same type again
+_TWINS = re.compile(r"twins: (\w+(?:, \w+)*)")
+_RETENTION = re.compile(r"retention: (\d+) days")
+
+
+class Declaration(NamedTuple):
+    """What the comment of a rollup's table says: the grains of its twins, and how many days its rows are kept."""
+
+    twins: tuple[str, ...] = ()
+    retention_days: int | None = None
 
 
 @dataclass(frozen=True)
 class Rollup:
     """One rollup: its key columns and how each value column merges ("sum" or the rule of its comment).
 
-    `time` is its first column that is a time or a day: what a row is of.
+    `time` is its first column that is a time or a day: what a row is of. Its `twins` are the grains of coarser ones
+    that are generated from it; older rows than `retention_days` are dropped.
     """
 
     name: str
     keys: tuple[str, ...]
     merges: Mapping[str, str]
     time: str
+    twins: tuple[str, ...] = ()
+    retention_days: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -101,8 +125,8 @@ class Rollup:
 
 
 _ROLLUPS: LiteralString = """
-SELECT c.relname, a.attname, a.attnum = ANY (i.indkey), a.atttypid IN ('timestamptz'::regtype, 'date'::regtype),
-    coalesce(col_description(c.oid, a.attnum), '')
+SELECT c.relname, coalesce(obj_description(c.oid, 'pg_class'), ''), a.attname, a.attnum = ANY (i.indkey),
+    format_type(a.atttypid, NULL), coalesce(col_description(c.oid, a.attnum), '')
 FROM pg_class AS c
 JOIN pg_class AS p ON p.relnamespace = c.relnamespace AND p.relname = c.relname || '_pending' AND p.relkind = 'v'
 JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
@@ -116,32 +140,79 @@ def rollups(connection: psycopg.Connection[Any]) -> list[Rollup]:
     """All rollups of the database, by name.
 
     Raises:
-        UserError: one has no time.
+        UserError: one has no time, or a comment says what can't be.
     """
-    tables: dict[str, list[_Column]] = {}
-    for table, *column in connection.execute(_ROLLUPS):
-        tables.setdefault(table, []).append(_Column(*column))
-    return [_rollup(table, columns) for table, columns in tables.items()]
+    tables: dict[tuple[str, str], list[_Column]] = {}
+    for table, comment, *column in connection.execute(_ROLLUPS):
+        tables.setdefault((table, comment), []).append(_Column(*column))
+    return [_rollup(table, comment, columns) for (table, comment), columns in tables.items()]
 
 
 class _Column(NamedTuple):
     name: str
     is_key: bool
-    is_time: bool
+    type: str
     comment: str
 
 
-def _rollup(table: str, columns: list[_Column]) -> Rollup:
-    merges = {column.name: _merge_rule(column.comment) for column in columns if not column.is_key}
-    time = next((column.name for column in columns if column.is_time), None)
+def _rollup(table: str, comment: str, columns: list[_Column]) -> Rollup:
+    merges = {column.name: _merge_rule(table, column) for column in columns if not column.is_key}
+    time = next((column.name for column in columns if column.type in ("timestamp with time zone", "date")), None)
     if time is None:
         raise UserError(f"rollup {table} has no column of type timestamptz or date: give it one, or rename its view")
-    return Rollup(table, tuple(column.name for column in columns if column.is_key), merges, time)
+    keys = tuple(column.name for column in columns if column.is_key)
+    rollup = Rollup(table, keys, merges, time, *declaration(table, comment))
+    if rollup.retention_days is not None:
+        require_droppable(rollup)
+    return rollup
 
 
-def _merge_rule(comment: str) -> str:
-    rule = _MERGE.match(comment)
-    return (rule[1] or f"{rule[2]} by {rule[3]}") if rule else "sum"
+def declaration(table: str, comment: str) -> Declaration:
+    """What the comment of a rollup's table says.
+
+    Raises:
+        UserError: it is no such comment.
+    """
+    twins: tuple[str, ...] = ()
+    retention_days = None
+    for part in filter(None, (part.strip() for part in comment.split(";"))):
+        if named := _TWINS.fullmatch(part):
+            twins = tuple(named[1].split(", "))
+        elif days := _RETENTION.fullmatch(part):
+            retention_days = int(days[1])
+        else:
+            raise UserError(
+                f"rollup {table}: its comment says `{part}`: it may say `twins: day, week` and `retention: 90 days`, "
+                "with a semicolon between them"
+            )
+    return Declaration(twins, retention_days)
+
+
+def require_droppable(rollup: Rollup) -> None:
+    """Refuse to drop old rows of a rollup that needs them to merge late events.
+
+    Raises:
+        UserError: it does.
+    """
+    if not rollup.additive or not rollup.merges:
+        raise UserError(f"rollup {rollup.name} can't have a retention: what comes late merges into rows however old")
+
+
+def _merge_rule(table: str, column: _Column) -> str:
+    rule = _MERGE.fullmatch(column.comment)
+    if rule:
+        return rule[1] or f"{rule[2]} by {rule[3]}"
+    if _RULE.match(column.comment):
+        raise UserError(
+            f"rollup {table}: the comment of {column.name} says `{column.comment}`: a rule is `merge: least`, "
+            "`merge: greatest`, `merge: or`, `merge: first by (a, b)` or `merge: last by (a, b)`; without one it sums"
+        )
+    if column.type not in _SUMMABLE:
+        raise UserError(
+            f"rollup {table}: {column.name} is {column.type}, which does not sum: say how it merges in its comment, as "
+            "in `merge: first by (started_at, entry_event_id)`"
+        )
+    return "sum"
 
 
 @dataclass(frozen=True)
@@ -193,3 +264,55 @@ def _upstream(reads: Mapping[str, list[str]], names: list[str]) -> set[str]:
             found.add(name)
             names.extend(reads[name])
     return found
+
+
+_DEFINITIONS: LiteralString = """
+WITH RECURSIVE rewrite AS (
+    SELECT r.ev_class AS view, d.refclassid, d.refobjid
+    FROM pg_rewrite AS r
+    JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refobjid <> r.ev_class
+    WHERE d.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass)
+),
+reads (rollup, classid, objid) AS (
+    SELECT c.relname, 'pg_class'::regclass::oid, v.oid
+    FROM pg_class AS c
+    JOIN pg_class AS v ON v.relnamespace = c.relnamespace AND v.relname = c.relname || '_pending' AND v.relkind = 'v'
+    WHERE c.relnamespace = 'clickstream'::regnamespace AND c.relkind = 'r'
+    UNION
+    SELECT s.rollup, d.refclassid, d.refobjid
+    FROM reads AS s
+    CROSS JOIN LATERAL (
+        SELECT w.refclassid, w.refobjid
+        FROM rewrite AS w
+        WHERE s.classid = 'pg_class'::regclass AND w.view = s.objid
+        UNION ALL
+        SELECT f.refclassid, f.refobjid
+        FROM pg_depend AS f
+        WHERE s.classid = 'pg_proc'::regclass AND f.classid = s.classid AND f.objid = s.objid
+            AND f.refclassid IN ('pg_class'::regclass, 'pg_proc'::regclass)
+    ) AS d
+),
+text (rollup, text) AS (
+    SELECT s.rollup, v.relname || ' ' || pg_get_viewdef(v.oid)
+    FROM reads AS s
+    JOIN pg_class AS v ON s.classid = 'pg_class'::regclass AND v.oid = s.objid AND v.relkind = 'v'
+        AND v.relnamespace = 'clickstream'::regnamespace
+    UNION ALL
+    SELECT s.rollup, pg_get_functiondef(f.oid)
+    FROM reads AS s
+    JOIN pg_proc AS f ON s.classid = 'pg_proc'::regclass AND f.oid = s.objid
+        AND f.pronamespace = 'clickstream'::regnamespace
+    UNION ALL
+    SELECT c.relname, a.attname || ' ' || col_description(c.oid, a.attnum)
+    FROM pg_class AS c
+    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'clickstream'::regnamespace AND c.relkind = 'r'
+)
+SELECT s.rollup, (SELECT array_agg(t.text ORDER BY t.text) FROM text AS t WHERE t.rollup = s.rollup)
+FROM (SELECT DISTINCT rollup FROM reads) AS s
+"""
+
+
+def definitions(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
+    """All that says what each rollup counts: the views and functions that lead to it, and how its columns merge."""
+    return dict(connection.execute(_DEFINITIONS).fetchall())

@@ -1,7 +1,0 @@
--- The two halves of reporting.session, for what wants the newest few: each can be sorted and cut by itself. A session
--- with pending events is in both; in the tail it is as it should be.
-CREATE VIEW reporting.session_settled AS
-SELECT * FROM session;
-
-CREATE VIEW reporting.session_tail AS
-SELECT * FROM session_merged;

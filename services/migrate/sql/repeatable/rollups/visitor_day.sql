@@ -1,0 +1,5 @@
+CREATE OR REPLACE VIEW visitor_day_pending AS
+SELECT DISTINCT
+    visitor_id,
+    (event_time AT TIME ZONE 'UTC')::date AS day
+FROM pending_event;
