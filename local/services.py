@@ -55,7 +55,7 @@ class Services:
         if self.retention_days is None:
             return {}
         days = str(self.retention_days)
-        return {"EVENT_RETENTION_DAYS": days, "TRAFFIC_MINUTE_RETENTION_DAYS": days}
+        return {"EVENT_RETENTION_DAYS": days, "ROLLUP_RETENTION_DAYS": f"traffic_minute={days}"}
 
     def _process(self, name: str, module: list[str], settings: Mapping[str, str], cwd: Path = _ROOT) -> Process:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(_OURS_TO_SET)}

@@ -213,7 +213,7 @@ def session_metrics(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]]
         steps = [int(s["furthest_step"] >= step) for step in (1, 2, 3)]
         bounced, converted = int(s["page_views"] <= 1), int(s["converted"])
         pages = [int(s["page_views"] < bound) for bound in (3, 6, 11, 21)]
-        return (1, bounced, converted, s["events"], s["page_views"], duration_ms, *under, *steps, s["revenue"], *pages)
+        return (1, bounced, converted, s["events"], s["page_views"], duration_ms, *under, *pages, *steps, s["revenue"])
 
     return lambda events: tally(
         sessions(events).values(),

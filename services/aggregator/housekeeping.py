@@ -1,25 +1,34 @@
 """What rides along with every run: day partitions ahead, the pipeline's books, the end of what is past its time."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import LiteralString
 
-from psycopg import errors
+from psycopg import errors, sql
 
 from services.aggregator import readers
 from services.aggregator.settings import AggregatorSettings
+from services.common.errors import UserError
 from services.common.log import Logger
 from services.common.postgres import Connection
+from services.common.rollups import Rollup, require_droppable, rollups
 
+# By one of its days, the partitions all of whose days are past their time.
 _EXPIRED_DAYS: LiteralString = """
-SELECT DISTINCT day
-FROM event_partition
-WHERE day < %s
-    AND NOT EXISTS (SELECT FROM ingest_batch WHERE NOT rolled_up AND day = ANY (event_days))
-ORDER BY day
+SELECT DISTINCT p.last_day
+FROM event_partition AS p
+WHERE p.last_day < %s
+    AND NOT EXISTS (
+        SELECT
+        FROM ingest_batch AS b
+        CROSS JOIN LATERAL unnest(b.event_days) AS d (day)
+        WHERE NOT b.rolled_up AND d.day BETWEEN p.first_day AND p.last_day
+    )
+ORDER BY 1
 """
-_FORGET_MINUTES: LiteralString = """
-INSERT INTO rollup_horizon (rollup, since) VALUES ('traffic_minute', %s)
+_COMPLETE_SINCE: LiteralString = """
+INSERT INTO rollup_horizon (rollup, since) VALUES (%s, %s)
 ON CONFLICT (rollup) DO UPDATE SET since = greatest(rollup_horizon.since, excluded.since)
 """
 # Statistics that autovacuum has not made yet, or never makes: it does not look at a partitioned parent.
@@ -28,7 +37,10 @@ SELECT relid::regclass::text
 FROM pg_stat_user_tables
 WHERE schemaname = 'clickstream'
     AND (
-        (relname = 'event' AND coalesce(last_analyze, 'epoch') < now() - interval '1 day')
+        (
+            relname = 'event' AND coalesce(last_analyze, 'epoch') < now() - interval '1 day'
+            AND (SELECT count(*) FROM event_partition) <= 1000  -- it locks them all
+        )
         OR (n_live_tup > 1000 AND last_analyze IS NULL AND last_autoanalyze IS NULL)
     )
 """
@@ -85,6 +97,30 @@ def _drop_partitions(connection: Connection, today: date, retention_days: int, l
     return dropped
 
 
+def _retentions(known: list[Rollup], given: Mapping[str, int]) -> Iterator[tuple[Rollup, int]]:
+    """The rollups whose rows are kept for some days only, and for how many."""
+    if unknown := sorted(given.keys() - {rollup.name for rollup in known}):
+        raise UserError(
+            f"ROLLUP_RETENTION_DAYS names {', '.join(unknown)}, and the rollups are: "
+            f"{', '.join(rollup.name for rollup in known)}"
+        )
+    for rollup in known:
+        if days := given.get(rollup.name, rollup.retention_days):
+            require_droppable(rollup)
+            yield rollup, days
+
+
+def _expire_rollup(connection: Connection, rollup: Rollup, first_kept: date) -> int:
+    """Drop the rows of the days (or weeks) before; returns how many."""
+    since = datetime.combine(first_kept, time.min, UTC)
+    with connection.transaction():
+        connection.execute(_COMPLETE_SINCE, [rollup.name, since])
+        statement = sql.SQL("DELETE FROM {} WHERE {} < %s").format(
+            sql.Identifier(rollup.name), sql.Identifier(rollup.time)
+        )
+        return connection.execute(statement, [since]).rowcount
+
+
 def _expire(connection: Connection, settings: AggregatorSettings, now: datetime) -> int:
     """Delete rows past their time; returns how many. A ledger row outlives the raw events of its batch."""
     rows = 0
@@ -100,11 +136,8 @@ def _expire(connection: Connection, settings: AggregatorSettings, now: datetime)
             deleted = connection.execute(statement, [now - timedelta(days=age_days)]).fetchone()
             rows += deleted[0] if deleted else 0
 
-    if minutes_days := settings.traffic_minute_retention_days:
-        since = (now - timedelta(days=minutes_days)).replace(second=0, microsecond=0)
-        with connection.transaction():
-            connection.execute(_FORGET_MINUTES, [since])
-            rows += connection.execute("DELETE FROM traffic_minute WHERE minute < %s", [since]).rowcount
+    for rollup, days in _retentions(rollups(connection), settings.rollup_retention_days):
+        rows += _expire_rollup(connection, rollup, now.date() - timedelta(days=days))
     ledger_days = settings.event_retention_days + 2 if settings.event_retention_days else 0
     expire("SELECT expire_dead_letters(%s)", settings.dead_letter_retention_days)
     expire("SELECT expire_ledger(%s)", ledger_days)

@@ -21,9 +21,16 @@ from services.common.postgres import Connection, connect_or_fail, snapshot
 Progress = Callable[[int, int], None]
 _LOCK_SECONDS = 5.0
 _FILLED: LiteralString = "INSERT INTO rollup_filled (rollup) VALUES (%s) ON CONFLICT DO NOTHING"
-_UNKNOWN_TO_LEDGER: LiteralString = """
+_PARTITIONS: LiteralString = """
+SELECT c.oid::regclass::text
+FROM pg_partition_tree('event'::regclass) AS t
+JOIN pg_class AS c ON c.oid = t.relid
+WHERE t.isleaf AND c.relkind = 'r'
+ORDER BY 1
+"""
+_UNKNOWN_TO_LEDGER = """
 SELECT count(*), array_agg(DISTINCT event_day(e.event_id)::text)
-FROM event AS e
+FROM {partition} AS e
 WHERE NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
 """
 _STORED: LiteralString = """
@@ -72,10 +79,16 @@ def rebuild_under(
 
 def _refuse_unknown_events(connection: Connection) -> None:
     """A batch that the ledger has forgotten would be left out of every number."""
-    events, days = connection.execute(_UNKNOWN_TO_LEDGER).fetchone() or (None, None)
     remedy = "nothing was changed; run python -m services.aggregator restore-ledger"
-    if events:
-        raise UserError(f"{events:,} events have no row in the ledger, days {', '.join(sorted(days))}: {remedy}")
+    unknown, unknown_days = 0, set[str]()
+    for (partition,) in connection.execute(_PARTITIONS).fetchall():  # each by itself: together they are many locks
+        events, days = connection.execute(_UNKNOWN_TO_LEDGER.format(partition=partition).encode()).fetchone() or (0, [])
+        unknown += events
+        unknown_days |= set(days or [])
+    if unknown:
+        raise UserError(
+            f"{unknown:,} events have no row in the ledger, days {', '.join(sorted(unknown_days))}: {remedy}"
+        )
     stored, booked = connection.execute(_STORED).fetchone() or (0, 0)
     if stored > booked:
         raise UserError(
@@ -85,8 +98,11 @@ def _refuse_unknown_events(connection: Connection) -> None:
 
 
 def _raw(connection: Connection) -> _Raw:
-    days = frozenset(day for (day,) in connection.execute("SELECT day FROM event_partition"))
-    return _Raw(days, raw_events_since(connection))
+    days = connection.execute(
+        "SELECT p.first_day + n FROM event_partition AS p "
+        "CROSS JOIN LATERAL generate_series(0, p.last_day - p.first_day) AS n"
+    )
+    return _Raw(frozenset(day for (day,) in days), raw_events_since(connection))
 
 
 def _fill(connection: Connection, shadow: Shadow, max_events: int, progress: Progress) -> None:

@@ -1,8 +1,23 @@
 """What the aggregator needs to know."""
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
 
 from services.common.settings import PositiveSeconds, PostgresSettings
+
+Days = Annotated[int, Field(ge=0, le=9000)]
+
+
+def _pairs(value: object) -> object:
+    """`a=1,b=2` as a mapping."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if not all(equals and name.strip() for name, equals, _ in pairs):
+        raise ValueError("write rollup=days,rollup=days")
+    return {name.strip(): days.strip() for name, _, days in pairs}
 
 
 class AggregatorSettings(PostgresSettings):
@@ -18,8 +33,10 @@ class AggregatorSettings(PostgresSettings):
         400, ge=0, le=9000, description="raw events older than this are dropped; 0 keeps all"
     )
     event_partitions_ahead_days: int = Field(3, ge=2, le=366, description="day partitions that exist beforehand")
-    traffic_minute_retention_days: int = Field(
-        90, ge=0, description="traffic by the minute older than this is dropped (by the hour it stays); 0 keeps all"
+    rollup_retention_days: Annotated[dict[str, Days], NoDecode, BeforeValidator(_pairs)] = Field(
+        {},
+        description="days that rows of a rollup are kept, where other than declared: traffic_minute=30,page_hour=800; "
+        "0 keeps all",
     )
     dead_letter_retention_days: int = Field(
         30, ge=1, description="a dead letter is dropped this long after it was replayed"

@@ -38,7 +38,7 @@ WHERE b.batch_id NOT IN (SELECT p.batch_id FROM pending_batch AS p)
 """
 _EVENTS_SINCE = """
 SELECT e.*
-FROM clickstream.event AS e
+FROM event AS e
 WHERE e.batch_id = ANY (ARRAY(SELECT p.batch_id FROM pending_batch AS p))
     AND e.event_time >= {since}
 """

@@ -26,6 +26,26 @@ WHERE total - stored < %s
 _FLAG: LiteralString = """
 UPDATE ingest_batch SET rolled_up = true WHERE batch_id IN (SELECT batch_id FROM pending_batch)
 """
+# Conditions on event_id for the events of the batches chosen, and also for those of the sessions that these go on with.
+_PENDING_IDS: LiteralString = """
+SELECT event_id_condition(range_agg(daterange(d.day, d.day + 1)))
+FROM ingest_batch AS b
+JOIN pending_batch AS p USING (batch_id)
+CROSS JOIN LATERAL unnest(b.event_days) AS d (day)
+"""
+_TOUCHED_IDS: LiteralString = """
+SELECT event_id_condition(range_agg(days))
+FROM (
+    SELECT daterange(d.day, d.day + 1) AS days
+    FROM ingest_batch AS b
+    JOIN pending_batch AS p USING (batch_id)
+    CROSS JOIN LATERAL unnest(b.event_days) AS d (day)
+    UNION ALL
+    SELECT DISTINCT daterange(event_day(s.min_event_id), event_day(s.max_event_id), '[]')
+    FROM session AS s
+    WHERE s.session_id IN (SELECT e.session_id FROM pending_event AS e)
+) AS touched
+"""
 _BOOKED: LiteralString = "SELECT sum(stored) FROM ingest_batch WHERE batch_id IN (SELECT batch_id FROM pending_batch)"
 # Of a batch whose events are of a day that was dropped, some may be gone; of no batch may there be more than it stored.
 _INCOMPLETE: LiteralString = """
@@ -38,7 +58,8 @@ WITH odd AS (
         AND (coalesce(e.events, 0) > b.stored OR NOT b.event_days && ARRAY(SELECT x.day FROM expired_day AS x))
 ),
 days AS (
-    SELECT DISTINCT d.day, d.day NOT IN (SELECT p.day FROM event_partition AS p) AS gone
+    SELECT DISTINCT d.day,
+        NOT EXISTS (SELECT FROM event_partition AS p WHERE d.day BETWEEN p.first_day AND p.last_day) AS gone
     FROM odd AS o
     CROSS JOIN LATERAL unnest(o.event_days) AS d (day)
 )
@@ -68,12 +89,14 @@ class Pass:
 class Tail:
     """The tail of one session, ready for passes; the session's search_path stays on its temporary tables.
 
-    Unless `counted` is false, a pass holds the events that it finds against the ledger.
+    Unless `counted` is false, a pass holds the events that it finds against the ledger. After a transaction that was
+    rolled back it is of no more use.
     """
 
     def __init__(self, connection: Connection, work_mem_mb: int, *, counted: bool = True) -> None:
         self._connection = connection
         self._counted = counted
+        self._event_ids = ""
         self.rollups: list[Rollup] = rollups(connection)
         self._views: list[View] = [view for view in tail_views(connection) if view.name != "pending_batch"]
         connection.execute("SELECT set_config('work_mem', %s, false)", [f"{work_mem_mb}MB"])
@@ -90,6 +113,7 @@ class Tail:
         """
         self._views = [replace(view, text=(instead or {}).get(view.name, view.text)) for view in self._views]
         self._execute("CREATE TEMP TABLE pending_batch (batch_id bigint PRIMARY KEY) ON COMMIT DELETE ROWS")
+        self._look_at("false")
         for view in self._views:
             if _is_table(view):
                 self._execute(f"CREATE TEMP TABLE {view.name} ON COMMIT DELETE ROWS AS {view.text} WITH NO DATA")
@@ -107,18 +131,30 @@ class Tail:
         batches = self._connection.execute(_CHOOSE, [max_events]).rowcount
         if not batches:
             return Pass(0, 0, 0)
+        self._look_at_ids_of(_PENDING_IDS)
         events = rows = 0
         for view in filter(_is_table, self._views):
             filled = self._execute(f"INSERT INTO {view.name} {view.text}")
             if view.name == "pending_event":
                 events = filled
                 self._hold_against_ledger(events)
+                self._look_at_ids_of(_TOUCHED_IDS)
             if view.readers > 1:
                 self._execute(f"ANALYZE {view.name}")
         for rollup in self.rollups:
             rows += self._execute(rollup.upsert())
         self._connection.execute(_FLAG)
         return Pass(batches, events, rows)
+
+    def _look_at_ids_of(self, query: LiteralString) -> None:
+        (event_ids,) = self._connection.execute(query).fetchone() or ("false",)
+        if event_ids != self._event_ids:
+            self._look_at(event_ids)
+
+    def _look_at(self, event_ids: str) -> None:
+        """Let `event` be the raw events of these ids: constants, so that no other partition is planned or locked."""
+        self._execute(f"CREATE OR REPLACE TEMP VIEW event AS SELECT * FROM clickstream.event WHERE {event_ids}")
+        self._event_ids = event_ids
 
     def _hold_against_ledger(self, events: int) -> None:
         if not self._counted or self._connection.execute(_BOOKED).fetchone() == (events,):

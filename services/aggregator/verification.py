@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from services.aggregator import books
-from services.aggregator.horizon import keep_days, raw_events_since, rollup_since
+from services.aggregator.horizon import keep_days, raw_events_since, require_room_for_all_days, rollup_since
 from services.aggregator.settings import AggregatorSettings
 from services.aggregator.shadow import Drift, Shadow
 from services.common import locks
@@ -28,6 +28,8 @@ def verify(settings: AggregatorSettings, days: int | None) -> list[Drift]:
     with connect_or_fail(settings, "verify", autocommit=True) as connection:
         with snapshot(connection):
             keep_days(connection)
+            if days is None:
+                require_room_for_all_days(connection)
             found = _recount(connection, settings, days)
         verified_at = datetime.now(UTC)
         with connection.transaction(), connection.cursor() as cursor:

@@ -79,17 +79,6 @@ _SINCE_DAY = _if_as_long_as("1 day", f"date_trunc('day', {_SINCE_HOUR} + interva
 _UNTIL_DAY = _if_as_long_as("1 day", f"date_trunc('day', {_UNTIL_HOUR} + interval '23 hours')", _UNTIL_HOUR)
 _SINCE_WEEK = _if_as_long_as("7 days", f"date_trunc('week', {_SINCE_DAY} + interval '84 hours')", _UNTIL_DAY)
 _UNTIL_WEEK = _if_as_long_as("7 days", f"date_trunc('week', {_UNTIL_DAY} + interval '6 days')", _UNTIL_DAY)
-# Not inlined, as it runs with its owner's rights: the planner takes the tail for a thousand times what it is, and would
-# choose for all the rest what is good for that.
-_TAIL = """
-CREATE OR REPLACE FUNCTION reporting.{name}_hour_tail()
-RETURNS TABLE (hour timestamptz, {typed_columns})
-LANGUAGE sql STABLE SECURITY DEFINER ROWS 1000 COST 100000
-SET search_path = clickstream, pg_temp
-AS $body$
-SELECT hour, {columns} FROM {name}_hour_pending
-$body$
-"""
 _SETTLED = "CREATE OR REPLACE VIEW reporting.{rollup}_settled AS SELECT {columns} FROM {rollup}"
 
 
@@ -124,7 +113,6 @@ def _create_range_functions(
     for rollup in grains:
         settled = _SETTLED.format(rollup=rollup.name, columns=", ".join(rollup.columns))
         yield _replace(connection, "VIEW", f"reporting.{rollup.name}_settled", settled)
-    yield _replace(connection, "FUNCTION", f"reporting.{name}_hour_tail", _TAIL.format(**fields))
     yield _replace(connection, "FUNCTION", f"reporting.{name}_over_time", _OVER_TIME.format(**fields))
     yield _replace(connection, "FUNCTION", f"reporting.{name}_between", _BETWEEN.format(**fields))
 

@@ -10,7 +10,8 @@ a set. The table's comment may say `twins: day, week`, for coarser ones to be ge
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any, LiteralString, NamedTuple
@@ -20,7 +21,7 @@ import psycopg
 from services.common.errors import UserError
 
 GRAINS = ("minute", "hour", "day", "week")
-_MERGE = re.compile(r"merge: (?:(least|greatest|or)|(first|last) by (\(\w+(?:, \w+)*\)))(?: \(.*\))?")
+_MERGE = re.compile(r"merge: (?:(least|greatest|or)|(first|last) by (\(\w+(?:, \w+)*\)))(?:(?: \(|;).*)?")
 _RULE = re.compile(r"\s*\w+\s*:")  # a comment that begins like a rule, rightly spelt or not
 _SUMMABLE = (
     "bigint",
@@ -91,22 +92,26 @@ class Rollup:
             f"LEFT JOIN LATERAL (SELECT s.* FROM {self.name} AS s WHERE {same_key} OFFSET 0) AS s ON true"
         )
 
+    @property
+    def tail(self) -> str:
+        """The view of what stands beside the table's rows in the live view, or in the place of some."""
+        return f"{self.name}_pending" if self.additive or not self.merges else f"{self.name}_merged"
+
     def live_view(self) -> str:
         """Rollup and tail as one relation, exact at every instant.
 
         Of an additive rollup a key may come twice: every query sums. That way the planner groups once and pushes a
-        time filter into both halves.
+        time filter to the table.
         """
-        columns = ", ".join(self.columns)
+        columns, tail = ", ".join(self.columns), f"reporting.{self.name}_tail()"
         if not self.merges:
-            return f"SELECT {columns} FROM {self.name} UNION SELECT {columns} FROM {self.name}_pending"
+            return f"SELECT {columns} FROM {self.name} UNION SELECT {columns} FROM {tail}"
         if self.additive:
-            return f"SELECT {columns} FROM {self.name} UNION ALL SELECT {columns} FROM {self.name}_pending"
+            return f"SELECT {columns} FROM {self.name} UNION ALL SELECT {columns} FROM {tail}"
         same_key = " AND ".join(f"p.{key} = s.{key}" for key in self.keys)
         return (
-            f"SELECT {columns} FROM {self.name} AS s "
-            f"WHERE NOT EXISTS (SELECT FROM {self.name}_pending AS p WHERE {same_key}) "
-            f"UNION ALL SELECT {columns} FROM {self.name}_merged"
+            f"SELECT {columns} FROM {self.name} AS s WHERE NOT EXISTS (SELECT FROM {tail} AS p WHERE {same_key}) "
+            f"UNION ALL SELECT {columns} FROM {tail}"
         )
 
     def _merged(self, column: str, old: str, new: str) -> str:
@@ -217,10 +222,15 @@ def _merge_rule(table: str, column: _Column) -> str:
 
 @dataclass(frozen=True)
 class View:
-    """A view of the tail: its text in bare names, and how many other views read it."""
+    """A view of the tail: its text in bare names, which views it reads, and whether it reads table `event` itself.
+
+    `readers` is how many other views read it.
+    """
 
     name: str
     text: str
+    reads: tuple[str, ...]
+    reads_event: bool
     readers: int
 
 
@@ -232,6 +242,13 @@ SELECT v.relname, pg_get_viewdef(v.oid),
         JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
             AND d.refclassid = 'pg_class'::regclass AND d.refobjid <> v.oid
         JOIN pg_class AS u ON u.oid = d.refobjid AND u.relkind = 'v' AND u.relnamespace = v.relnamespace
+        WHERE r.ev_class = v.oid
+    ),
+    EXISTS (
+        SELECT
+        FROM pg_rewrite AS r
+        JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = 'clickstream.event'::regclass
         WHERE r.ev_class = v.oid
     )
 FROM pg_class AS v
@@ -245,17 +262,24 @@ def tail_views(connection: psycopg.Connection[Any]) -> list[View]:
     The connection's search_path must be `clickstream`: then PostgreSQL prints a view's text in bare names, and the
     same text can be bound to other tables of these names (a pass's temporary ones, a rebuild's).
     """
-    reads: dict[str, list[str]] = {}
-    texts: dict[str, str] = {}
-    for name, text, sources in connection.execute(_VIEWS):
-        reads[name], texts[name] = sources, text.rstrip(";")
-    readers = {name: sum(name in sources for sources in reads.values()) for name in reads}
+    found = {row[0]: row for row in connection.execute(_VIEWS)}
+    reads: dict[str, list[str]] = {name: sources for name, _, sources, _ in found.values()}
+    readers = Counter(source for sources in reads.values() for source in sources)
     order = TopologicalSorter(reads).static_order()
-    feeds_rollup = _upstream(reads, [name for name in reads if name.endswith("_pending")])
-    return [View(name, texts[name], readers[name]) for name in order if name in feeds_rollup]
+    feeds_rollup = _upstream(reads, [name for name in reads if name.endswith(("_pending", "_merged"))])
+    return [
+        View(name, text.rstrip(";"), tuple(sources), reads_event, readers[name])
+        for name, text, sources, reads_event in (found[name] for name in order if name in feeds_rollup)
+    ]
 
 
-def _upstream(reads: Mapping[str, list[str]], names: list[str]) -> set[str]:
+def tail_of(name: str, views: list[View]) -> list[View]:
+    """A view of the tail and those that it reads, directly or not, each after those it reads."""
+    wanted = _upstream({view.name: view.reads for view in views}, [name])
+    return [view for view in views if view.name in wanted]
+
+
+def _upstream(reads: Mapping[str, Sequence[str]], names: list[str]) -> set[str]:
     """These views and all that they read, directly or not."""
     found: set[str] = set()
     while names:

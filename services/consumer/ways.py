@@ -6,12 +6,13 @@ Direct COPY is safe by itself: the primary key refuses whatever is stored alread
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 from confluent_kafka import Message
 from psycopg import errors
 
+from services.common import day_ranges, uuid7
 from services.common.event import COLUMNS
 from services.common.postgres import concerns_content, primary
 from services.consumer.batch import Batch, per_partition
@@ -36,11 +37,12 @@ _MOVE_STAGED = (
     f"INSERT INTO event ({_COLUMN_LIST}) SELECT {_COLUMN_LIST} FROM event_staging "  # noqa: S608 (names of ours)
     "ON CONFLICT (event_id) DO NOTHING RETURNING event_id::text"
 ).encode()
-# OFFSET 0 keeps the planner from another join: each id leads to its own day and is one look into that index.
-_SELECT_STORED: LiteralString = """
+# OFFSET 0 keeps the planner from another join: each id leads to its own day and is one look into that index. The days
+# are constants, so that it plans for and locks no other day.
+_SELECT_STORED = """
 SELECT i::text
 FROM unnest(%s::text::uuid[]) AS i
-CROSS JOIN LATERAL (SELECT FROM event AS e WHERE e.event_id = i OFFSET 0) AS e
+CROSS JOIN LATERAL (SELECT FROM event AS e WHERE e.event_id = i AND ({days}) OFFSET 0) AS e
 """
 
 
@@ -94,7 +96,8 @@ def _stored_ids(cursor: Cursor, rows: Iterable[Row]) -> set[Any]:
     lookups = []
     with connection.pipeline():
         while ids := [str(row[0]) for row in islice(coming, _LOOKUP_IDS)]:
-            lookups.append(connection.execute(_SELECT_STORED, [f"{{{','.join(ids)}}}"]))
+            statement = _SELECT_STORED.format(days=day_ranges.condition("e.event_id", map(uuid7.day_of, ids)))
+            lookups.append(connection.execute(statement.encode(), [f"{{{','.join(ids)}}}"]))
     return {event_id for lookup in lookups for (event_id,) in lookup}
 
 
@@ -182,6 +185,7 @@ def _refusal(cursor: Cursor, rows: list[Row]) -> psycopg.Error | LeftOutError | 
 
 
 def lacks_partition(error: psycopg.Error) -> bool:
-    """Whether the day of a row has no partition; a CHECK that somebody made has a name."""
+    """Whether the day of a row has no partition, in `event` or in its month; a CHECK that somebody made has a name."""
     diag = error.diag
-    return isinstance(error, errors.CheckViolation) and (diag.table_name, diag.constraint_name) == ("event", None)
+    of_event = diag.table_name == "event" or (diag.table_name or "").startswith("event_")
+    return isinstance(error, errors.CheckViolation) and of_event and diag.constraint_name is None

@@ -125,7 +125,7 @@ def create(connection: Connection, repeatables: list[Repeatable]) -> None:
         pending = {item.name.removesuffix("_pending") for item in repeatable.objects if item.kind == "VIEW"}
         for rollup in rollups.rollups(connection):
             if _qualified(rollup.name) in pending:
-                made += [Object("VIEW", _qualified(name)) for name in _stand_on(connection, rollup)]
+                made += [Object(kind, _qualified(name)) for kind, name in _stand_on(connection, rollup)]
     made += [Object(kind, name) for kind, name in range_functions.create_range_functions(connection)]
     kinds, names = [item.kind for item in made], [item.name for item in made]
     for kind, name in connection.execute(_STALE, [kinds, names]).fetchall():
@@ -134,11 +134,11 @@ def create(connection: Connection, repeatables: list[Repeatable]) -> None:
     connection.execute(_RECORD, [checksum(repeatables)])
 
 
-def _stand_on(connection: Connection, rollup: rollups.Rollup) -> Iterable[str]:
+def _stand_on(connection: Connection, rollup: rollups.Rollup) -> Iterable[tuple[str, str]]:
     """What is generated from a rollup: its live view, and its twins with theirs."""
     yield from live_views.create_live_view(connection, rollup)
     for twin in twins.create_views(connection, rollup):
-        yield f"{twin.name}_pending"
+        yield "VIEW", f"{twin.name}_pending"
         yield from live_views.create_live_view(connection, twin)
 
 
@@ -152,7 +152,8 @@ def in_order(repeatables: list[Repeatable]) -> list[Repeatable]:
     for name, repeatable in list(maker.items()):  # generated as soon as their view is there
         if name.endswith("_pending"):
             rollup = name.removesuffix("_pending")
-            maker |= {f"{rollup}_merged": repeatable, rollup.replace("clickstream.", "reporting."): repeatable}
+            live = rollup.replace("clickstream.", "reporting.")
+            maker |= dict.fromkeys([f"{rollup}_merged", live, f"{live}_tail"], repeatable)
     needs = {
         repeatable: {maker[word] for word in repeatable.words & maker.keys()} - {repeatable}
         for repeatable in repeatables

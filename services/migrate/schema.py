@@ -10,7 +10,8 @@ from typing import LiteralString, Self
 import psycopg
 
 from services.common import locks
-from services.common.postgres import Connection
+from services.common.errors import UserError
+from services.common.postgres import Connection, primary
 from services.common.rollups import definitions
 from services.migrate import repeatable, twins, versioned
 from services.migrate.repeatable import Repeatable
@@ -97,13 +98,21 @@ def _change(connection: Connection, pending: list[Migration], repeatables: list[
         with connection.transaction():
             _bring_up(connection, pending, repeatables)
     except _IN_THE_WAY:
-        repeatable.drop_bound(connection)
-        _bring_up(connection, pending, repeatables)
+        _bring_up_anew(connection, pending, repeatables)
     after = definitions(connection)
     if changed := [name for name, text in after.items() if before.get(name, text) != text]:
         locks.take(connection, locks.REBUILD, _LOCK_SECONDS)
         connection.execute(_CHANGED, [changed])
     connection.execute(_FILLED, [list(after)])
+
+
+def _bring_up_anew(connection: Connection, pending: list[Migration], repeatables: list[Repeatable]) -> None:
+    """As `_bring_up`, with all views out of the way."""
+    repeatable.drop_bound(connection)
+    try:
+        _bring_up(connection, pending, repeatables)
+    except _IN_THE_WAY as error:
+        raise UserError(f"the migration fails: {primary(error)} {error.diag.message_detail or ''}".rstrip()) from None
 
 
 def _bring_up(connection: Connection, pending: list[Migration], repeatables: list[Repeatable]) -> None:

@@ -117,8 +117,12 @@ def runs(facts: Facts) -> Rows:
 
 def partitions(facts: Facts) -> Rows:
     """Newest first; size and estimate are PostgreSQL's own."""
-    rows = sorted(facts.tables["event_partition"], key=lambda p: p["day"], reverse=True)
-    return [(str(p["day"]), p["estimated_events"], p["size_bytes"]) for p in rows[:14]]
+
+    def days(first: date, last: date) -> str:
+        return str(first) if first == last else f"{first} to {last}"
+
+    rows = sorted(facts.tables["event_partition"], key=lambda p: p["last_day"], reverse=True)
+    return [(days(p["first_day"], p["last_day"]), p["estimated_events"], p["size_bytes"]) for p in rows[:14]]
 
 
 def sizes(facts: Facts) -> Rows:
@@ -149,7 +153,7 @@ ANSWERS: dict[str, Callable[[Facts], Rows]] = {
     "Pipeline: Aggregator runs": runs,
     "Pipeline: Drift by rollup": drift,
     "Pipeline: Last day with a partition": lambda f: [
-        ((max(p["day"] for p in f.tables["event_partition"]) - utc_day(f.until)).days,)
+        ((max(p["last_day"] for p in f.tables["event_partition"]) - utc_day(f.until)).days,)
     ],
     "Pipeline: Database use": lambda f: [(f.tables["database"][0]["size_bytes"] / 1e9,)],
     "Pipeline: Database size over time": sizes,

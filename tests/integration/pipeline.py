@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
@@ -14,7 +14,7 @@ from local.process import Process
 from services.common.postgres import connect
 from services.common.settings import PostgresSettings
 from services.migrate import roles, schema
-from services.migrate.schema import Migration
+from services.migrate.schema import Schema
 from services.migrate.settings import MigrateSettings
 from tests.conftest import Database
 
@@ -133,8 +133,8 @@ def settings_of(database: Database, role: str | None = None) -> PostgresSettings
     )
 
 
-def migrate(database: Database, migrations: Sequence[Migration] | None = None) -> None:
-    """Apply all migrations, or these, and set the roles' passwords."""
+def migrate(database: Database, version: Schema | None = None) -> None:
+    """Bring a database to this version, or another, and set the roles' passwords."""
     owner = settings_of(database)
     settings = MigrateSettings(
         **owner.model_dump(),
@@ -145,7 +145,7 @@ def migrate(database: Database, migrations: Sequence[Migration] | None = None) -
     )
     with connect(owner, "tests", autocommit=True) as connection:
         roles.create(connection, settings)
-        schema.apply(connection, schema.read() if migrations is None else [*migrations])
+        schema.apply(connection, version or schema.read())
 
 
 def scalar(session: psycopg.Connection, query: str, *parameters: object) -> object:

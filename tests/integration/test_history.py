@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import structlog
@@ -12,30 +11,60 @@ from services.aggregator.tail import Tail
 from services.aggregator.verification import verify
 from services.common.errors import UserError
 from services.common.postgres import Connection, connect, snapshot
-from services.common.rollups import rollups
 from services.migrate import history, schema
-from services.migrate.schema import Migration
+from services.migrate.repeatable import Repeatable
+from services.migrate.versioned import Migration
 from tests.conftest import Database
 from tests.integration.exactly import assert_exact
-from tests.integration.pipeline import migrate, settings_of
+from tests.integration.pipeline import scalar, settings_of
 from tests.integration.test_exactness import stored_history
 
-BY_TYPE = Migration(
+TYPE_DAY_TABLE = Migration(
     "9000_create_type_day.sql",
-    """
-    CREATE TABLE type_day (day date, event_type text, n bigint NOT NULL, PRIMARY KEY (day, event_type));
-    CREATE VIEW type_day_pending AS
-    SELECT (event_time AT TIME ZONE 'UTC')::date AS day, event_type, count(*) AS n FROM pending_event GROUP BY 1, 2;
-    """,
+    "CREATE TABLE type_day (day date, event_type text, n bigint NOT NULL, PRIMARY KEY (day, event_type));",
 )
+TYPE_DAY_VIEW = Repeatable(
+    "rollups/type_day.sql",
+    """
+CREATE OR REPLACE VIEW type_day_pending AS
+SELECT (event_time AT TIME ZONE 'UTC')::date AS day, event_type, count(*) AS n FROM pending_event GROUP BY 1, 2;
+""",
+)
+TYPE_DAY = (TYPE_DAY_TABLE, TYPE_DAY_VIEW)
 LIVE = "SELECT day, event_type, sum(n) FROM reporting.type_day GROUP BY 1, 2 ORDER BY 1, 2"
 RAW = "SELECT (event_time AT TIME ZONE 'UTC')::date, event_type, count(*) FROM event GROUP BY 1, 2 ORDER BY 1, 2"
 LOG = structlog.get_logger()
-# Rollups that got another key column once they had history, and what it says of what can't be told apart any more.
-WIDENED = {
-    "conversion_path_hour": "",
-    **{f"{name}_{by}": "other" for name in ("element", "page", "page_time", "page_visit") for by in ("hour", "day")},
-}
+# Clicks by the session's country too; of what can't be told apart any more, the country is empty.
+BY_COUNTRY = (
+    Migration(
+        "9001_add_country_to_element.sql",
+        "".join(
+            f"ALTER TABLE element_{by} ADD COLUMN country text COLLATE \"C\" NOT NULL DEFAULT '', "
+            f"DROP CONSTRAINT element_{by}_pkey, ADD PRIMARY KEY ({by}, page_path, element, device_type, country);"
+            for by in ("hour", "day")
+        ),
+    ),
+    Repeatable(
+        "rollups/element_hour.sql",
+        """
+CREATE OR REPLACE VIEW element_hour_pending AS
+SELECT date_bin('1 hour', event_time, 'epoch'::timestamptz) AS hour, page_path, coalesce(element, '') AS element,
+    device_type, coalesce(country, '') AS country, count(*) AS clicks
+FROM pending_event WHERE event_type = 'click' GROUP BY 1, 2, 3, 4, 5;
+""",
+    ),
+)
+CLICKS = """
+SELECT hour, page_path, element, device_type, sum(clicks) FROM reporting.element_hour GROUP BY 1, 2, 3, 4
+ORDER BY 1, 2, 3, 4
+"""
+CLICKS_BY_COUNTRY = """
+SELECT day, page_path, element, country, sum(clicks) FROM reporting.element_day GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+RAW_CLICKS_BY_COUNTRY = """
+SELECT (event_time AT TIME ZONE 'UTC')::date, page_path, coalesce(element, ''), coalesce(country, ''), count(*)
+FROM event WHERE event_type = 'click' GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
 
 
 @pytest.fixture
@@ -52,7 +81,7 @@ def settings(migrated: Database) -> AggregatorSettings:
 
 
 def _upgrade(owner: Connection) -> None:
-    schema.apply(owner, [*schema.read(), BY_TYPE])
+    schema.apply(owner, schema.read().extended(*TYPE_DAY))
 
 
 def test_a_new_rollup_is_filled_with_what_was_rolled_up_before_it(
@@ -116,49 +145,70 @@ def test_a_database_without_events_needs_no_filling(owner: Connection) -> None:
     assert history.unfilled(owner) == []
 
 
-def _narrow(database: Database, rounds_pending: int) -> AggregatorSettings:
-    """A database with history, migrated no further than the last version without these key columns."""
-    migrate(database, [migration for migration in schema.read() if migration.name < "0055"])
-    stored_history(database, seed=12, rounds_pending=rounds_pending)
-    return AggregatorSettings(**settings_of(database).model_dump(), aggregator_pass_events=100)
+def test_a_rollup_that_gets_another_key_column_is_filled_by_it_and_loses_nothing_meanwhile(
+    owner: Connection, settings: AggregatorSettings
+) -> None:
+    before = owner.execute(CLICKS.encode()).fetchall()
+    assert before
+    schema.apply(owner, schema.read().extended(*BY_COUNTRY))
+    assert owner.execute(CLICKS.encode()).fetchall() == before
+    assert history.unfilled(owner) == ["element_day", "element_hour"]
+    history.fill(settings, LOG, threading.Event())
+    assert history.unfilled(owner) == []
+    assert owner.execute(CLICKS.encode()).fetchall() == before
+    told = owner.execute(CLICKS_BY_COUNTRY.encode()).fetchall()
+    assert told == owner.execute(RAW_CLICKS_BY_COUNTRY.encode()).fetchall()
+    assert len({country for _, _, _, country, _ in told}) > 1
 
 
-def _rows(owner: Connection, until: str) -> dict[str, list[tuple[Any, ...]]]:
-    """What the rollups that get another key column hold of the time before: keys first, then values, sorted."""
-    found = {}
-    for rollup in rollups(owner):
-        if rollup.name in WIDENED:
-            statement = f"SELECT {', '.join(rollup.columns)} FROM {rollup.name} WHERE {rollup.time} < %s"
-            found[rollup.name] = sorted(owner.execute(statement.encode(), [until]).fetchall())
-    return found
+def test_a_key_column_that_comes_after_raw_events_are_gone_says_that_it_can_not_be_told(
+    migrated: Database, owner: Connection
+) -> None:
+    stored_history(migrated, seed=12, rounds_pending=0)
+    settings = AggregatorSettings(**settings_of(migrated).model_dump(), aggregator_pass_events=100)
+    before = [row for row in owner.execute(CLICKS.encode()).fetchall() if f"{row[0]:%F}" < "2026-08-31"]
+    owner.execute("SELECT drop_event_partition('2026-08-29')")
+    schema.apply(owner, schema.read().extended(*BY_COUNTRY))
+    history.fill(settings, LOG, threading.Event())
+    assert before
+    assert [row for row in owner.execute(CLICKS.encode()).fetchall() if f"{row[0]:%F}" < "2026-08-31"] == before
+    told = owner.execute(CLICKS_BY_COUNTRY.encode()).fetchall()
+    assert {country for day, _, _, country, _ in told if f"{day:%F}" < "2026-08-31"} == {""}
+    assert len({country for day, _, _, country, _ in told if f"{day:%F}" >= "2026-08-31"}) > 1
+    assert {drift.rollup: drift.drift_rows for drift in verify(settings, days=None) if drift.drift_rows} == {}
 
 
-def test_rollups_that_get_another_key_column_are_filled_by_it_and_lose_nothing_meanwhile(database: Database) -> None:
-    settings = _narrow(database, rounds_pending=1)
-    views = b"SELECT hour, page_path, sum(views) FROM reporting.page_hour GROUP BY 1, 2 ORDER BY 1, 2"
-    with connect(settings_of(database), "tests", autocommit=True) as owner:
-        before = owner.execute(views).fetchall()
-        migrate(database)
-        assert owner.execute(views).fetchall() == before
-        assert history.unfilled(owner) == sorted(WIDENED)
-        history.fill(settings, LOG, threading.Event())
-        assert history.unfilled(owner) == []
-        assert_exact(owner)
+def test_a_rollup_that_counts_something_else_is_filled_anew_and_so_is_what_stands_on_it(
+    owner: Connection, settings: AggregatorSettings
+) -> None:
+    (page,) = [file for file in schema.read().repeatables if file.name == "rollups/page_hour.sql"]
+    without_clicks = Repeatable(page.name, page.sql.replace("event_type = 'click'", "event_type = 'never'"))
+    schema.apply(owner, schema.read().extended(without_clicks))
+    assert history.unfilled(owner) == ["page_day", "page_hour"]
+    history.fill(settings, LOG, threading.Event())
+    assert scalar(owner, "SELECT sum(clicks) FROM reporting.page_day") == 0
+    schema.apply(owner, schema.read())
+    assert history.unfilled(owner) == ["page_day", "page_hour"]
+    history.fill(settings, LOG, threading.Event())
+    assert_exact(owner)
 
 
-def test_a_key_column_that_comes_after_raw_events_are_gone_says_that_it_can_not_be_told(database: Database) -> None:
-    settings = _narrow(database, rounds_pending=0)
-    with connect(settings_of(database), "tests", autocommit=True) as owner:
-        before = _rows(owner, "2026-08-31")
-        owner.execute("SELECT drop_event_partition('2026-08-29')")
-        migrate(database)
-        history.fill(settings, LOG, threading.Event())
-        keys = {rollup.name: len(rollup.keys) - 1 for rollup in rollups(owner)}
-        assert all(before.values())
-        assert _rows(owner, "2026-08-31") == {
-            name: [(*row[: keys[name]], WIDENED[name], *row[keys[name] :]) for row in rows]
-            for name, rows in before.items()
-        }
-        assert {drift.rollup: drift.drift_rows for drift in verify(settings, days=None) if drift.drift_rows} == {}
-        told = "SELECT DISTINCT device_type FROM page_hour WHERE hour >= '2026-08-31' ORDER BY 1"
-        assert owner.execute(told.encode()).fetchall() == [("desktop",), ("mobile",)]
+def test_a_function_that_says_something_else_fills_the_rollups_that_use_it(
+    owner: Connection, settings: AggregatorSettings
+) -> None:
+    (session,) = [file for file in schema.read().repeatables if file.name == "rollups/session.sql"]
+    schema.apply(owner, schema.read().extended(Repeatable(session.name, session.sql.replace("'direct'", "'none'"))))
+    lacking = history.unfilled(owner)
+    assert {"session", "source_hour", "source_day", "conversion_path_hour", "session_hour"} <= set(lacking)
+    assert not {"page_hour", "traffic_minute", "visitor_day"} & set(lacking)
+    history.fill(settings, LOG, threading.Event())
+    sources = {source for (source,) in owner.execute("SELECT DISTINCT source FROM reporting.source_day")}
+    assert "none" in sources
+    assert "direct" not in sources
+
+
+@pytest.mark.usefixtures("settings")
+def test_another_comment_fills_nothing(owner: Connection) -> None:
+    (page,) = [file for file in schema.read().repeatables if file.name == "rollups/page_hour.sql"]
+    schema.apply(owner, schema.read().extended(Repeatable(page.name, f"-- Said better.\n{page.sql}")))
+    assert history.unfilled(owner) == []

@@ -20,7 +20,7 @@ from tests.conftest import Database
 from tests.integration.exactly import assert_exact
 from tests.integration.pipeline import Pipeline, migrate, scalar, settings_of
 from tests.integration.test_exactness import session, stored_history
-from tests.integration.test_history import BY_TYPE
+from tests.integration.test_history import TYPE_DAY, TYPE_DAY_TABLE
 
 # What any of our versions ever locked by number.
 ADVISORY = [*range(0x636C_0000, 0x636C_0010), "hashtext('clickstream.event partitions')"]
@@ -128,8 +128,8 @@ def test_a_migration_waits_for_a_rebuild_that_it_would_change(migrated: Database
     with session(migrated) as owner, _held(migrated, "rebuild_lock"):
         assert schema.apply(owner, schema.read()) == []
         with pytest.raises(locks.TakenError, match=r"clickstream\.rebuild_lock is locked by process"):
-            schema.apply(owner, [*schema.read(), BY_TYPE])
-        assert schema.missing(owner, [*schema.read(), BY_TYPE]) == [BY_TYPE.name]
+            schema.apply(owner, schema.read().extended(*TYPE_DAY))
+        assert schema.missing(owner, schema.read().extended(*TYPE_DAY)) == [TYPE_DAY_TABLE.name]
 
 
 def test_a_fill_that_waits_for_a_rebuild_can_be_stopped(migrated: Database) -> None:
@@ -152,4 +152,4 @@ def test_several_first_migrations_at_once_apply_each_file_once(database: Databas
 
     with ThreadPoolExecutor(4) as pool:
         applied = [name for names in pool.map(first, range(4)) for name in names]
-    assert sorted(applied) == [migration.name for migration in schema.read()]
+    assert sorted(applied) == [migration.name for migration in schema.read().migrations]

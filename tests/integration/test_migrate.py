@@ -16,8 +16,10 @@ from services.common import uuid7
 from services.common.errors import UserError
 from services.common.postgres import connect
 from services.migrate import roles, schema
-from services.migrate.schema import Migration
+from services.migrate.repeatable import Repeatable
+from services.migrate.schema import Schema
 from services.migrate.settings import MigrateSettings
+from services.migrate.versioned import Migration
 from tests.conftest import Database, create_topic
 from tests.integration.pipeline import PASSWORDS, Pipeline, scalar, settings_of, wait_until
 from tests.unit.consumer.samples import event
@@ -63,7 +65,7 @@ def _catalogue(database: Database) -> list[tuple[Any, ...]]:
 
 def test_a_fresh_database_and_topic_are_made_and_a_second_run_changes_nothing(empty: Pipeline) -> None:
     first = _records(empty.succeed(_migrate(empty)))
-    assert first["schema is up to date"]["applied"] == [migration.name for migration in schema.read()]
+    assert first["schema is up to date"]["applied"] == [migration.name for migration in schema.read().migrations]
     assert first["topic created"]["partitions"] == 12
     made = AdminClient({"bootstrap.servers": empty.bootstrap}).list_topics(empty.topic, timeout=10)
     assert len(made.topics[empty.topic].partitions) == 12
@@ -79,7 +81,7 @@ def test_several_at_once_all_succeed_and_each_migration_is_applied_once(empty: P
     together = [_migrate(empty) for _ in range(4)]
     logs = [_records(empty.succeed(process)) for process in together]
     applied = [name for log in logs for name in log["schema is up to date"]["applied"]]
-    assert sorted(applied) == [migration.name for migration in schema.read()]
+    assert sorted(applied) == [migration.name for migration in schema.read().migrations]
 
 
 def test_an_existing_topic_with_fewer_partitions_is_reported_and_left_alone(empty: Pipeline) -> None:
@@ -105,9 +107,12 @@ def test_a_changed_or_unknown_migration_is_refused_in_one_line(pipeline: Pipelin
     line = _refused(pipeline, _migrate(pipeline, *command))
     assert line.startswith("error: migration 0002_create_ledger.sql was changed after it was applied: restore the file")
     with pipeline.database.connect() as session:
-        session.execute("INSERT INTO clickstream.schema_migration VALUES ('9999_from_the_future.sql', 'x')")
+        session.execute("UPDATE clickstream.schema_migration SET works_with = '99.0' WHERE name LIKE '0002%'")
+        session.execute(
+            "UPDATE clickstream.schema_migration SET name = '9999_from_the_future.sql' WHERE name LIKE '0002%'"
+        )
     line = _refused(pipeline, _migrate(pipeline, *command))
-    assert "migration 9999_from_the_future.sql, which this version does not know" in line
+    assert "migration 9999_from_the_future.sql, which works with version 99.0 and later, and this is " in line
 
 
 @pytest.mark.parametrize(
@@ -125,23 +130,25 @@ def test_a_failing_migration_leaves_nothing_applied_not_even_those_before_it(dat
     bad = Migration("0002_fail.sql", f"CREATE TABLE half (n integer); {failing}")
     never = Migration("0003_create_never.sql", "CREATE TABLE never (n integer)")
     with connect(settings_of(database), "tests", autocommit=True) as connection:
+        failing_schema = Schema([good, bad, never], [])
         with pytest.raises(UserError, match=r"^migration 0002_fail\.sql: "):
-            schema.apply(connection, [good, bad, never])
+            schema.apply(connection, failing_schema)
         tables = connection.execute(
             "SELECT relname FROM pg_class WHERE relname IN ('made', 'half', 'never')"
         ).fetchall()
         assert tables == []
-        assert schema.missing(connection, [good, bad, never]) == [good.name, bad.name, never.name]
+        assert schema.missing(connection, failing_schema) == [good.name, bad.name, never.name]
         assert scalar(connection, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == 0
 
 
 def test_a_rollup_without_a_time_is_refused_before_it_is_there(database: Database) -> None:
-    odd = Migration(
-        "0001_create_odd.sql", "CREATE TABLE odd (n int PRIMARY KEY); CREATE VIEW odd_pending AS SELECT 1 AS n"
+    odd = Schema(
+        [Migration("0001_create_odd.sql", "CREATE TABLE odd (n int PRIMARY KEY)")],
+        [Repeatable("odd.sql", "CREATE OR REPLACE VIEW odd_pending AS SELECT 1 AS n;")],
     )
     with connect(settings_of(database), "tests", autocommit=True) as connection:
         with pytest.raises(UserError, match="rollup odd has no column of type timestamptz or date"):
-            schema.apply(connection, [odd])
+            schema.apply(connection, odd)
         assert scalar(connection, "SELECT to_regclass('clickstream.odd')") is None
 
 

@@ -24,7 +24,7 @@ from tests.conftest import Database
 from tests.integration.exactly import assert_exact
 from tests.integration.pipeline import scalar, wait_until
 from tests.integration.test_exactness import session, stored_history
-from tests.integration.test_history import BY_TYPE, LIVE, RAW
+from tests.integration.test_history import LIVE, RAW, TYPE_DAY
 
 LOG = structlog.get_logger()
 TODAY = datetime.now(UTC).date()
@@ -80,7 +80,7 @@ def _different(settings: AggregatorSettings) -> dict[str, int]:
 
 def test_no_day_is_dropped_while_an_upgrade_fills_a_rollup(migrated: Database, owner: Connection) -> None:
     settings = _history(migrated)
-    schema.apply(owner, [*schema.read(), BY_TYPE])
+    schema.apply(owner, schema.read().extended(*TYPE_DAY))
     raw, chores = owner.execute(RAW.encode()).fetchall(), list[housekeeping.Chores]()
     with capture_logs() as logs, session(migrated, "clickstream_aggregate") as other:
         rebuild(settings, _once(lambda: chores.append(_keep(other, settings, 4))), only=["type_day"])

@@ -8,6 +8,13 @@
 {{- end }}
 {{- end }}
 
+{{/* A map as name=value,name=value. */}}
+{{- define "clickstream.pairs" -}}
+{{- $pairs := list }}
+{{- range $name, $value := . }}{{ $pairs = append $pairs (printf "%s=%v" $name $value) }}{{ end }}
+{{- join "," $pairs }}
+{{- end }}
+
 {{- define "clickstream.commonEnv" -}}
 {{- include "clickstream.env" (dict "LOG_LEVEL" .Values.log.level "LOG_FORMAT" .Values.log.format) }}
 {{- end }}

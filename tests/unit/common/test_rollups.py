@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.common.rollups import Rollup, _merge_rule
+from services.common.errors import UserError
+from services.common.rollups import Rollup, _Column, _merge_rule, declaration
 
 _SUMS = Rollup("page_hour", ("hour", "page_path"), {"views": "sum", "clicks": "sum"}, "hour")
 _SET = Rollup("visitor_day", ("day", "visitor_id"), {}, "day")
@@ -75,4 +76,32 @@ def test_each_column_merges_by_its_own_rule() -> None:
     ],
 )
 def test_a_column_s_comment_says_how_it_merges(comment: str, rule: str) -> None:
-    assert _merge_rule(comment) == rule
+    assert _merge_rule("page_hour", _Column("views", is_key=False, type="bigint", comment=comment)) == rule
+
+
+@pytest.mark.parametrize(
+    "comment", ["merge: lest", "merge: first", "mrege: least", "Merge: least", "merge:least", "sum: yes"]
+)
+def test_a_rule_that_is_misspelt_is_refused_and_not_summed(comment: str) -> None:
+    with pytest.raises(UserError, match=rf"rollup page_hour: the comment of views says `{comment}`: a rule is "):
+        _merge_rule("page_hour", _Column("views", is_key=False, type="bigint", comment=comment))
+
+
+@pytest.mark.parametrize("type_", ["text", "uuid", "timestamp with time zone", "boolean", "date"])
+def test_a_value_that_does_not_sum_needs_a_rule(type_: str) -> None:
+    with pytest.raises(
+        UserError, match=f"rollup session: entry_page is {type_}, which does not sum: say how it merges"
+    ):
+        _merge_rule("session", _Column("entry_page", is_key=False, type=type_, comment=""))
+
+
+def test_a_table_s_comment_says_its_twins_and_its_retention() -> None:
+    assert declaration("page_hour", "") == ((), None)
+    assert declaration("page_hour", "twins: day") == (("day",), None)
+    assert declaration("path_hour", "twins: day, week; retention: 90 days") == (("day", "week"), 90)
+
+
+@pytest.mark.parametrize("comment", ["twin: day", "twins day", "retention: 90", "retention: long", "pages"])
+def test_a_table_s_comment_that_says_something_else_is_refused(comment: str) -> None:
+    with pytest.raises(UserError, match=f"rollup page_hour: its comment says `{comment}`: it may say"):
+        declaration("page_hour", comment)

@@ -8,88 +8,134 @@ LANGUAGE sql IMMUTABLE STRICT
 RETURN date '1970-01-01'
     + (('x' || left(replace(event_id::text, '-', ''), 12))::bit(48)::bigint / 86400000)::integer;
 
+-- The lower and upper bound of a partition by range of event_id; null where there is none, as in a default partition.
+CREATE OR REPLACE FUNCTION event_partition_bounds(partition oid, OUT low uuid, OUT high uuid)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT
+        substring(b.bounds FROM 'FROM \(''([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})''\)')::uuid,
+        substring(b.bounds FROM 'TO \(''([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})''\)')::uuid
+    FROM (SELECT pg_get_expr(c.relpartbound, c.oid) AS bounds FROM pg_class AS c WHERE c.oid = partition) AS b;
+END;
+
+-- What no partition of a parent covers, whoever made them, of a range of ids.
+CREATE OR REPLACE FUNCTION event_partition_gap(parent regclass, first uuid, past_last uuid)
+RETURNS TABLE (low uuid, high uuid)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH taken (low, high) AS (
+        SELECT greatest(coalesce(b.low, first), first), least(coalesce(b.high, past_last), past_last)
+        FROM pg_inherits AS i
+        JOIN pg_class AS c ON c.oid = i.inhrelid
+        CROSS JOIN LATERAL event_partition_bounds(c.oid) AS b
+        WHERE i.inhparent = parent AND pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT'
+            AND coalesce(b.low < past_last, true) AND coalesce(b.high > first, true)
+        UNION ALL
+        SELECT first, first
+        UNION ALL
+        SELECT past_last, past_last
+    )
+    SELECT t.past, t.next
+    FROM (SELECT high AS past, lead(low) OVER (ORDER BY low, high) AS next FROM taken) AS t
+    WHERE t.past < t.next;
+END;
+
 -- A new partition takes over what its parent has, whoever added it; else it could not be attached. Attaching blocks
 -- neither readers nor writers, as CREATE TABLE … PARTITION OF would. Without n_distinct the planner scans whole small
 -- partitions for the pending tail.
-CREATE OR REPLACE FUNCTION attach_event_partition(partition text, first uuid, past_last uuid) RETURNS boolean
+CREATE OR REPLACE FUNCTION attach_event_partition(
+    parent regclass, partition text, first uuid, past_last uuid, is_parent boolean
+) RETURNS boolean
 LANGUAGE plpgsql SET search_path = clickstream, pg_temp
 AS $$
 DECLARE
     tablespace text := (SELECT ' TABLESPACE ' || quote_ident(t.spcname) FROM pg_class AS c
                         JOIN pg_tablespace AS t ON t.oid = c.reltablespace WHERE c.oid = 'event'::regclass);
+    name text := partition;
+    number integer := 1;
 BEGIN
+    WHILE to_regclass(format('clickstream.%I', name)) IS NOT NULL LOOP
+        name := format('%s_%s', partition, number);
+        number := number + 1;
+    END LOOP;
     EXECUTE format('CREATE TABLE clickstream.%I (LIKE clickstream.event INCLUDING DEFAULTS INCLUDING CONSTRAINTS '
-                   'INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING STATISTICS)%s',
-                   partition, tablespace);
-    EXECUTE format('ALTER TABLE clickstream.%I ALTER COLUMN batch_id SET (n_distinct = -0.001)', partition);
-    EXECUTE format('ALTER TABLE clickstream.event ATTACH PARTITION clickstream.%I FOR VALUES FROM (%L) TO (%L)',
-                   partition, first, past_last);
+                   'INCLUDING GENERATED INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING STATISTICS)%s%s',
+                   name, CASE WHEN is_parent THEN ' PARTITION BY RANGE (event_id)' END, tablespace);
+    IF NOT is_parent THEN
+        EXECUTE format('ALTER TABLE clickstream.%I ALTER COLUMN batch_id SET (n_distinct = -0.001)', name);
+    END IF;
+    EXECUTE format('ALTER TABLE %s ATTACH PARTITION clickstream.%I FOR VALUES FROM (%L) TO (%L)',
+                   parent, name, first, past_last);
     RETURN true;
 EXCEPTION WHEN check_violation THEN  -- a default partition of someone's own holds events of that time
     RETURN false;
 END
 $$;
 
--- Makes a day's partition where it lacks; true if it did. Where a partition of someone's own covers a part of the day,
--- under whatever name, the rest of the day gets one.
+-- Makes room for a day's events where it lacks; true if it did. A day of the last two months, or of as many days as
+-- clickstream.day_partition_days says, has a partition of its own, below one of its month: so that neither has many
+-- beside it. What is older by then comes from a replay, and is seldom dense: its months share one, and before three
+-- years ago, its years. Where somebody's own partition covers a part, under whatever name, the rest gets one.
 CREATE OR REPLACE FUNCTION create_event_partition(day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp
 AS $$
 DECLARE
-    uuid_text constant text := '\(''([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})''\)';
-    partition text := 'event_' || to_char(day, 'YYYYMMDD');
+    today date := (now() AT TIME ZONE 'UTC')::date;
+    own_days integer := coalesce(nullif(current_setting('clickstream.day_partition_days', true), '')::integer, 62);
+    unit text := CASE WHEN day >= today - greatest(own_days, 1100) THEN 'month' ELSE 'year' END;
+    since date := date_trunc(unit, day::timestamp)::date;
+    until date := (date_trunc(unit, day::timestamp) + ('1 ' || unit)::interval)::date;
     first uuid;
     past_last uuid;
-    taken record;
+    gap record;
     created boolean := false;
-    number integer := 1;
 BEGIN
-    IF (day BETWEEN '2000-01-01' AND (now() AT TIME ZONE 'UTC')::date + 400) IS NOT TRUE THEN
+    IF (day BETWEEN '2000-01-01' AND today + 400) IS NOT TRUE THEN
         RAISE EXCEPTION 'no events are stored of %: days from 2000-01-01 to a year ahead can be', day
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
     first := event_partition_bound(day);
     past_last := event_partition_bound(day + 1);
     LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
-    FOR taken IN
-        SELECT coalesce(p.low, first) AS low, coalesce(p.high, past_last) AS high
-        FROM (
-            SELECT pg_get_expr(c.relpartbound, c.oid) <> 'DEFAULT' AS is_range,
-                substring(pg_get_expr(c.relpartbound, c.oid) FROM 'FROM ' || uuid_text)::uuid AS low,
-                substring(pg_get_expr(c.relpartbound, c.oid) FROM 'TO ' || uuid_text)::uuid AS high
-            FROM pg_inherits AS i
-            JOIN pg_class AS c ON c.oid = i.inhrelid
-            WHERE i.inhparent = 'event'::regclass
-        ) AS p
-        WHERE p.is_range AND coalesce(p.low < past_last, true) AND coalesce(p.high > first, true)
-        UNION ALL
-        SELECT past_last, past_last
-        ORDER BY 1
+    IF EXISTS (SELECT FROM event_partition_gap('event', first, past_last)) THEN
+        FOR gap IN SELECT * FROM event_partition_gap('event', event_partition_bound(since), event_partition_bound(until))
+        LOOP
+            created := attach_event_partition(
+                'event', 'event_' || to_char(day, CASE unit WHEN 'month' THEN 'YYYYMM' ELSE 'YYYY' END),
+                gap.low, gap.high, unit = 'month' AND day >= today - own_days
+            ) OR created;
+        END LOOP;
+    END IF;
+    FOR gap IN
+        SELECT c.oid::regclass AS parent, g.low, g.high
+        FROM pg_inherits AS i
+        JOIN pg_class AS c ON c.oid = i.inhrelid AND c.relkind = 'p'
+        CROSS JOIN LATERAL event_partition_bounds(c.oid) AS b
+        CROSS JOIN LATERAL event_partition_gap(c.oid, greatest(b.low, first), least(b.high, past_last)) AS g
+        WHERE i.inhparent = 'event'::regclass AND b.low < past_last AND b.high > first
     LOOP
-        IF taken.low > first THEN
-            WHILE to_regclass(format('clickstream.%I', partition)) IS NOT NULL LOOP
-                partition := format('event_%s_%s', to_char(day, 'YYYYMMDD'), number);
-                number := number + 1;
-            END LOOP;
-            created := attach_event_partition(partition, first, taken.low) OR created;
-        END IF;
-        first := greatest(first, taken.high);
+        created := attach_event_partition(gap.parent, 'event_' || to_char(day, 'YYYYMMDD'), gap.low, gap.high, false)
+            OR created;
     END LOOP;
     RETURN created;
 END
 $$;
 
--- Drops a day's raw events and remembers the day; false where it is not there, or an event of it is not rolled up yet.
--- Gives up after three seconds rather than queue everyone behind it, and at once while a rebuild reads the raw events.
+-- Drops the partition that holds a day's raw events, with the other days in it if it has more, and remembers them all;
+-- false where it is not there, or an event of it is not rolled up yet. Gives up after three seconds rather than queue
+-- everyone behind it, and at once while a rebuild reads the raw events.
 CREATE OR REPLACE FUNCTION drop_event_partition(day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp SET lock_timeout = '3s'
 AS $$
 DECLARE
-    partitions text[];
-    partition text;
+    youngest constant date := (now() AT TIME ZONE 'UTC')::date - 2;
+    partitions regclass[];
+    parents regclass[];
+    dropped_days date[];
+    parent regclass;
     is_pending boolean;
 BEGIN
-    IF (day < (now() AT TIME ZONE 'UTC')::date - 1) IS NOT TRUE THEN
+    IF (day <= youngest) IS NOT TRUE THEN
         RAISE EXCEPTION 'the raw events of % are too young to be dropped: only days before yesterday can be', day
             USING ERRCODE = 'invalid_parameter_value';
     END IF;
@@ -100,26 +146,49 @@ BEGIN
             USING ERRCODE = 'lock_not_available';
     END;
     LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
-    partitions := ARRAY(SELECT p.partition FROM event_partition AS p WHERE p.day = drop_event_partition.day ORDER BY 1);
-    IF cardinality(partitions) = 0 THEN
+    SELECT array_agg(c.oid::regclass ORDER BY c.oid), array_agg(DISTINCT i.inhparent::regclass),
+        array(
+            SELECT DISTINCT d.first_day + n
+            FROM event_partition AS d
+            CROSS JOIN LATERAL generate_series(0, d.last_day - d.first_day) AS n
+            WHERE drop_event_partition.day BETWEEN d.first_day AND d.last_day
+        )
+    INTO partitions, parents, dropped_days
+    FROM event_partition AS p
+    JOIN pg_class AS c ON c.relname = p.partition AND c.relnamespace = 'clickstream'::regnamespace
+    JOIN pg_inherits AS i ON i.inhrelid = c.oid
+    WHERE drop_event_partition.day BETWEEN p.first_day AND p.last_day;
+    IF partitions IS NULL THEN
         RETURN false;
     END IF;
-    -- The parent first, as everybody locks them. Whoever stores events now is waited for: what is pending is known then.
+    IF youngest < ANY (dropped_days) THEN
+        RAISE EXCEPTION 'the raw events of % share a partition with days too young to be dropped', day
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    -- Parents first, as everybody locks them. Whoever stores events now is waited for: what is pending is known then.
     LOCK TABLE ONLY clickstream.event IN ACCESS EXCLUSIVE MODE;
-    FOREACH partition IN ARRAY partitions LOOP
-        EXECUTE format('LOCK TABLE clickstream.%I IN ACCESS EXCLUSIVE MODE', partition);
-        EXECUTE format('SELECT EXISTS (SELECT FROM clickstream.%I WHERE batch_id = ANY '
+    FOR n IN 1..cardinality(parents) LOOP
+        EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', parents[n]);
+    END LOOP;
+    FOR n IN 1..cardinality(partitions) LOOP
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', partitions[n]);
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE batch_id = ANY '
                        '(ARRAY(SELECT b.batch_id FROM clickstream.ingest_batch AS b WHERE NOT b.rolled_up)))',
-                       partition) INTO is_pending;
+                       partitions[n]) INTO is_pending;
         IF is_pending THEN
             RETURN false;
         END IF;
     END LOOP;
-    FOREACH partition IN ARRAY partitions LOOP
-        EXECUTE format('ALTER TABLE clickstream.event DETACH PARTITION clickstream.%I', partition);
-        EXECUTE format('DROP TABLE clickstream.%I', partition);
+    FOR n IN 1..cardinality(partitions) LOOP
+        parent := (SELECT i.inhparent FROM pg_inherits AS i WHERE i.inhrelid = partitions[n]);
+        EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', parent, partitions[n]);
+        EXECUTE format('DROP TABLE %s', partitions[n]);
+        IF parent <> 'event'::regclass AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = parent) THEN
+            EXECUTE format('ALTER TABLE clickstream.event DETACH PARTITION %s', parent);
+            EXECUTE format('DROP TABLE %s', parent);
+        END IF;
     END LOOP;
-    INSERT INTO expired_day (day) VALUES (drop_event_partition.day) ON CONFLICT DO NOTHING;
+    INSERT INTO expired_day (day) SELECT unnest(dropped_days) ON CONFLICT DO NOTHING;
     RETURN true;
 END
 $$;
@@ -135,22 +204,63 @@ BEGIN
 END
 $$;
 
--- The days and their partitions, nearly always one each; a partition of someone's own is left out. The day is that of its bound: the planner
--- may evaluate an expression on every relation there is before it looks which are partitions, so none here can fail.
+-- Its size, looked up last: the cost keeps the planner from asking for that of rows that a LIMIT leaves out.
+CREATE OR REPLACE FUNCTION partition_size_bytes(partition oid) RETURNS bigint
+LANGUAGE plpgsql STABLE COST 100000
+AS $$
+BEGIN
+    RETURN pg_total_relation_size(partition);
+END
+$$;
+
+-- The partitions that hold raw events, and of which days; one of someone's own is left out. The days are those of the
+-- bounds: the planner may evaluate an expression on every relation there is before it looks which are partitions, so
+-- none here can fail.
 CREATE OR REPLACE VIEW event_partition AS
-SELECT p.partition, p.day, p.size_bytes, p.estimated_events
+SELECT p.partition, p.first_day, p.last_day, partition_size_bytes(p.oid) AS size_bytes, p.estimated_events
 FROM (
     SELECT
+        c.oid,
         c.relname AS partition,
         date '1970-01-01' + (
             ('x' || substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES FROM \(''([0-9a-f]{8})-[0-9a-f]{4}-')
             || substring(pg_get_expr(c.relpartbound, c.oid) FROM '^FOR VALUES FROM \(''[0-9a-f]{8}-([0-9a-f]{4})-')
             )::bit(48)::bigint / 86400000
-        )::integer AS day,
-        pg_total_relation_size(c.oid) AS size_bytes,
+        )::integer AS first_day,
+        date '1970-01-01' + ((
+            ('x' || substring(pg_get_expr(c.relpartbound, c.oid) FROM ' TO \(''([0-9a-f]{8})-[0-9a-f]{4}-')
+            || substring(pg_get_expr(c.relpartbound, c.oid) FROM ' TO \(''[0-9a-f]{8}-([0-9a-f]{4})-')
+            )::bit(48)::bigint - 1) / 86400000
+        )::integer AS last_day,
         greatest(c.reltuples, 0)::bigint AS estimated_events
     FROM pg_inherits AS i
-    JOIN pg_class AS c ON c.oid = i.inhrelid
+    JOIN pg_class AS c ON c.oid = i.inhrelid AND c.relkind = 'r'
     WHERE i.inhparent = 'clickstream.event'::regclass
+        OR i.inhparent IN (SELECT m.inhrelid FROM pg_inherits AS m WHERE m.inhparent = 'clickstream.event'::regclass)
 ) AS p
-WHERE p.partition ~ ('^event_' || to_char(p.day, 'YYYYMMDD') || '(_[0-9]+)?$');
+WHERE p.partition ~ (
+    '^event_' || to_char(p.first_day, 'YYYY') || '(' || to_char(p.first_day, 'MM') || '('
+    || to_char(p.first_day, 'DD') || ')?)?(_[0-9]+)?$'
+);
+
+-- A condition on event_id for events of these days, in constants, so that the planner looks at no other partition and
+-- locks none. Of very many days apart, their hull: longer conditions would take longer than they save.
+CREATE OR REPLACE FUNCTION event_id_condition(days datemultirange) RETURNS text
+LANGUAGE sql IMMUTABLE
+BEGIN ATOMIC
+    SELECT coalesce(
+        string_agg(
+            format(
+                '(event_id >= %L AND event_id < %L)',
+                event_partition_bound(lower(d)),
+                event_partition_bound(upper(d))
+            ),
+            ' OR ' ORDER BY d
+        ),
+        'false'
+    )
+    FROM unnest(CASE
+        WHEN (SELECT count(*) FROM unnest(days)) > 50 THEN datemultirange(range_merge(days))
+        ELSE days
+    END) AS d;
+END;

@@ -12,13 +12,28 @@ BEGIN ATOMIC
                 FROM clickstream.ingest_batch AS b
                 WHERE b.committed_at >= before
                     OR NOT b.rolled_up
-                    OR b.event_days && ARRAY(SELECT p.day FROM clickstream.event_partition AS p)
+                    OR EXISTS (
+                        SELECT
+                        FROM unnest(b.event_days) AS d (day)
+                        WHERE d.day <@ (
+                            SELECT range_agg(daterange(p.first_day, p.last_day, '[]'))
+                            FROM clickstream.event_partition AS p
+                        )
+                    )
                     OR (
                         EXISTS (  -- partitions of somebody's own, which no view of ours lists
                             SELECT
                             FROM pg_catalog.pg_inherits AS i
                             JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
-                            WHERE i.inhparent = 'clickstream.event'::regclass
+                            WHERE c.relkind <> 'p'
+                                AND (
+                                    i.inhparent = 'clickstream.event'::regclass
+                                    OR i.inhparent IN (
+                                        SELECT m.inhrelid
+                                        FROM pg_catalog.pg_inherits AS m
+                                        WHERE m.inhparent = 'clickstream.event'::regclass
+                                    )
+                                )
                                 AND c.relname NOT IN (SELECT p.partition FROM clickstream.event_partition AS p)
                         )
                         AND EXISTS (SELECT FROM clickstream.event AS e WHERE e.batch_id = b.batch_id)
@@ -174,7 +189,8 @@ BEGIN ATOMIC
     FROM moved;
 END;
 
--- Sets each sequence behind the ids that are in use: one that was restored or promoted may have gone back.
+-- Sets each sequence behind the ids that are in use: one that was restored or promoted may have gone back. Of raw events
+-- it looks at the newest partitions: what the ledger has forgotten is of old days.
 CREATE OR REPLACE FUNCTION skip_used_ids() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp
 AS $$
@@ -182,13 +198,22 @@ DECLARE
     used record;
 BEGIN
     LOCK TABLE clickstream.skip_used_ids_lock IN EXCLUSIVE MODE;
-    FOR used IN VALUES ('ingest_batch', 'batch_id', 'ingest_batch_batch_id_seq'),
-        ('event', 'batch_id', 'ingest_batch_batch_id_seq'),
-        ('dead_letter', 'dead_letter_id', 'dead_letter_dead_letter_id_seq'),
-        ('aggregator_run', 'run_id', 'aggregator_run_run_id_seq')
+    FOR used IN
+        SELECT 'ingest_batch' AS relation, 'batch_id' AS id, 'ingest_batch_batch_id_seq' AS sequence
+        UNION ALL
+        SELECT 'dead_letter', 'dead_letter_id', 'dead_letter_dead_letter_id_seq'
+        UNION ALL
+        SELECT 'aggregator_run', 'run_id', 'aggregator_run_run_id_seq'
+        UNION ALL
+        (
+            SELECT partition, 'batch_id', 'ingest_batch_batch_id_seq'
+            FROM event_partition
+            ORDER BY last_day DESC
+            LIMIT 500
+        )
     LOOP
         EXECUTE format('SELECT setval(%3$L, u.id) FROM (SELECT max(%2$I) AS id FROM %1$I) AS u, %3$I AS s '
-                       'WHERE u.id >= s.last_value', used.column1, used.column2, used.column3);
+                       'WHERE u.id >= s.last_value', used.relation, used.id, used.sequence);
     END LOOP;
 END
 $$;

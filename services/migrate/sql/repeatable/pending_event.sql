@@ -16,3 +16,13 @@ SELECT b.batch_id
 FROM ingest_batch AS b
 WHERE NOT b.rolled_up
     AND b.batch_id NOT IN (SELECT p.batch_id FROM pending_batch AS p);
+
+-- The UTC days of what is pending, as the ledger has them; null where nothing is.
+CREATE OR REPLACE FUNCTION pending_days() RETURNS datemultirange
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT range_agg(daterange(d.day, d.day + 1))
+    FROM ingest_batch AS b
+    CROSS JOIN LATERAL unnest(b.event_days) AS d (day)
+    WHERE NOT b.rolled_up;
+END;

@@ -4,4 +4,4 @@ CREATE OR REPLACE VIEW reporting.session_settled AS
 SELECT * FROM session;
 
 CREATE OR REPLACE VIEW reporting.session_tail AS
-SELECT * FROM session_merged;
+SELECT * FROM reporting.session_tail();

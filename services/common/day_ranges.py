@@ -1,0 +1,31 @@
+"""Days as ranges of event ids, in SQL text: with constants the planner leaves out, and never locks, other partitions.
+
+The same as SQL function `event_id_condition` makes of days that the database knows.
+"""
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+from services.common import uuid7
+
+_DAY = timedelta(days=1)
+# Longer conditions would take longer than they save.
+_MAX_RANGES = 50
+
+
+def condition(column: str, days: Iterable[date]) -> str:
+    """An SQL condition that a UUIDv7 is of one of these UTC days; of very many days apart, that it is between them."""
+    ranges: list[list[date]] = []
+    for day in sorted(set(days)):
+        if ranges and ranges[-1][1] == day - _DAY:
+            ranges[-1][1] = day
+        else:
+            ranges.append([day, day])
+    if len(ranges) > _MAX_RANGES:
+        ranges = [[ranges[0][0], ranges[-1][1]]]
+    return " OR ".join(_between(column, first, last) for first, last in ranges) or "false"
+
+
+def _between(column: str, first: date, last: date) -> str:
+    low, high = uuid7.day_bounds(first)[0], uuid7.day_bounds(last)[1]
+    return f"({column} >= '{low}' AND {column} < '{high}')"
