@@ -26,15 +26,16 @@ WHERE total - stored < %s
 _FLAG: LiteralString = """
 UPDATE ingest_batch SET rolled_up = true WHERE batch_id IN (SELECT batch_id FROM pending_batch)
 """
-# Conditions on event_id for the events of the batches chosen, and also for those of the sessions that these go on with.
+# Conditions on event_id for the events of the batches chosen, and also for those of the sessions that these go on with;
+# and what the session's view `event` has now, which is as it was again after a transaction that was rolled back.
 _PENDING_IDS: LiteralString = """
-SELECT event_id_condition(range_agg(daterange(d.day, d.day + 1)))
+SELECT event_id_condition(range_agg(daterange(d.day, d.day + 1))), (SELECT i.condition FROM event_ids AS i)
 FROM ingest_batch AS b
 JOIN pending_batch AS p USING (batch_id)
 CROSS JOIN LATERAL unnest(b.event_days) AS d (day)
 """
 _TOUCHED_IDS: LiteralString = """
-SELECT event_id_condition(range_agg(days))
+SELECT event_id_condition(range_agg(days)), (SELECT i.condition FROM event_ids AS i)
 FROM (
     SELECT daterange(d.day, d.day + 1) AS days
     FROM ingest_batch AS b
@@ -89,14 +90,12 @@ class Pass:
 class Tail:
     """The tail of one session, ready for passes; the session's search_path stays on its temporary tables.
 
-    Unless `counted` is false, a pass holds the events that it finds against the ledger. After a transaction that was
-    rolled back it is of no more use.
+    Unless `counted` is false, a pass holds the events that it finds against the ledger.
     """
 
     def __init__(self, connection: Connection, work_mem_mb: int, *, counted: bool = True) -> None:
         self._connection = connection
         self._counted = counted
-        self._event_ids = ""
         self.rollups: list[Rollup] = rollups(connection)
         self._views: list[View] = [view for view in tail_views(connection) if view.name != "pending_batch"]
         connection.execute("SELECT set_config('work_mem', %s, false)", [f"{work_mem_mb}MB"])
@@ -113,6 +112,8 @@ class Tail:
         """
         self._views = [replace(view, text=(instead or {}).get(view.name, view.text)) for view in self._views]
         self._execute("CREATE TEMP TABLE pending_batch (batch_id bigint PRIMARY KEY) ON COMMIT DELETE ROWS")
+        self._execute("CREATE TEMP TABLE event_ids (condition text NOT NULL)")
+        self._execute("INSERT INTO event_ids VALUES ('')")
         self._look_at("false")
         for view in self._views:
             if _is_table(view):
@@ -147,14 +148,14 @@ class Tail:
         return Pass(batches, events, rows)
 
     def _look_at_ids_of(self, query: LiteralString) -> None:
-        (event_ids,) = self._connection.execute(query).fetchone() or ("false",)
-        if event_ids != self._event_ids:
-            self._look_at(event_ids)
+        wanted, there = self._connection.execute(query).fetchone() or ("false", "")
+        if wanted != there:
+            self._look_at(wanted)
 
     def _look_at(self, event_ids: str) -> None:
         """Let `event` be the raw events of these ids: constants, so that no other partition is planned or locked."""
         self._execute(f"CREATE OR REPLACE TEMP VIEW event AS SELECT * FROM clickstream.event WHERE {event_ids}")
-        self._event_ids = event_ids
+        self._connection.execute("UPDATE event_ids SET condition = %s", [event_ids])
 
     def _hold_against_ledger(self, events: int) -> None:
         if not self._counted or self._connection.execute(_BOOKED).fetchone() == (events,):

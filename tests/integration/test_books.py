@@ -121,7 +121,7 @@ def test_what_is_past_its_time_still_adds_up(owner: Connection) -> None:
     assert scalar(owner, f"SELECT expire_dead_letters({LONG_AGO})") == 5
     assert _off(owner) == set()
     assert scalar(owner, f"SELECT expire_ledger({LONG_AGO})") == 0, "raw events are there"
-    owner.execute("SELECT drop_event_partition(day) FROM event_partition")
+    owner.execute("SELECT drop_event_partition(first_day) FROM event_partition")
     assert scalar(owner, f"SELECT expire_ledger({LONG_AGO})") == 5
     assert (books.positions(owner), books.dead_letters(owner)) == ((3, 0), (0, 0))
     owner.execute("UPDATE dead_letter SET replayed_at = now(), replays = 1 WHERE partition = 2")

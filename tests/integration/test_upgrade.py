@@ -1,4 +1,4 @@
-"""From version to version: an upgraded database is as a fresh one, nobody's own views are lost, and back is possible."""
+"""From version to version: an upgraded database is as a fresh one, nobody's views are lost, and back is possible."""
 
 from collections.abc import Iterator
 from dataclasses import replace

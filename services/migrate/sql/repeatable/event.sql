@@ -105,6 +105,12 @@ BEGIN
                 gap.low, gap.high, unit = 'month' AND day >= today - own_days
             ) OR created;
         END LOOP;
+        -- Where a default partition of someone's own holds events of that month or year: the day alone.
+        FOR gap IN SELECT * FROM event_partition_gap('event', first, past_last) LOOP
+            created := attach_event_partition(
+                'event', 'event_' || to_char(day, 'YYYYMMDD'), gap.low, gap.high, false
+            ) OR created;
+        END LOOP;
     END IF;
     FOR gap IN
         SELECT c.oid::regclass AS parent, g.low, g.high
