@@ -14,6 +14,7 @@ from services.common.uuid7 import compose
 
 TYPES = get_args(EventType)
 _PAGES = ["/", "/cart", "/checkout", "/product/1", "/product/2", "/größe"]
+_URLS = ["https://www.shop.example/x", "https://Blog.example:8080/", "https://shop.example./x?y", "/x", "http://[::1]/"]
 _REFERRERS = [None, "https://www.google.com/search?q=x", "https://shop.example/", "https://news.example:8080/a", "odd"]
 
 
@@ -35,13 +36,16 @@ class World:
         event = {
             "event_id": compose(made_ms, r.getrandbits(74)),
             "event_time": rfc3339_ms(at_ms),
-            "event_type": r.choice(TYPES),
+            "event_type": (event_type := r.choice(TYPES)),
             "session_id": r.choice(self._sessions),
             "visitor_id": f"v{r.randint(1, 12)}",
             "page_path": r.choice(_PAGES),
             "device_type": r.choice(["desktop", "mobile"]),
         }
+        if event_type == "custom":
+            event["event_name"] = r.choice(["newsletter_signup", "video_play", "größe gewählt"])
         optional = {
+            "site": r.choice(["shop.example", "Blog.Example", "app"]),
             "country": r.choice(["DE", "FR"]),
             "city": r.choice(["Köln", "Paris"]),
             "os": "Linux",
@@ -51,7 +55,7 @@ class World:
             "quantity": r.randint(0, 3),
             "value": r.choice(["0", "19.90", "5", "0.0001"]),
             "currency": r.choice(["EUR", "USD"]),
-            "page_url": "https://www.shop.example/x",
+            "page_url": r.choice(_URLS),
             "referrer": r.choice(_REFERRERS),
             "utm_source": r.choice(["newsletter", ""]),
             "utm_medium": "email",

@@ -18,7 +18,8 @@ _TODAY = datetime.now(UTC).date()
 _ODD_NAMES = ("event_staging", "events_20261399", "event_2026013a", "ng_b", "event_", "12345678", "x_99999999")
 _INSERT = (
     "INSERT INTO clickstream.event (event_id, session_id, event_time, batch_id, event_type, visitor_id, page_path, "
-    "device_type) VALUES (%(id)s, %(id)s, now(), 1, 'click', 'v', '/', 'other') RETURNING tableoid::regclass::text"
+    "device_type, site) VALUES (%(id)s, %(id)s, now(), 1, 'click', 'v', '/', 'other', 's') "
+    "RETURNING tableoid::regclass::text"
 )
 
 

@@ -10,6 +10,8 @@ CREATE TABLE event (
     visitor_id   text COLLATE "C" NOT NULL,
     page_path    text COLLATE "C" NOT NULL,
     device_type  text COLLATE "C" NOT NULL,
+    site         text COLLATE "C" NOT NULL,
+    event_name   text COLLATE "C",
     user_id      text COLLATE "C",
     page_url     text COLLATE "C",
     page_title   text COLLATE "C",
