@@ -25,7 +25,7 @@ _HELP = (
     "Run the whole platform here and watch it, until Ctrl-C.\n\nWith --events or --replay it ends by itself, with a "
     "verdict: exit code 0 means that every message is accounted for and every figure equals a recount. Each run "
     "starts on fresh data unless --keep is given.\n\nWhat is not named here goes to the producer: with --replay "
-    "its --map and --speed and further files, else its --visitors and --start."
+    "its --site, --map and --speed and further files, else its --site, --visitors and --start."
 )
 
 

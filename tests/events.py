@@ -12,7 +12,8 @@ from services.common.event import EventType
 from services.common.timestamps import rfc3339_ms, to_unix_ms
 from services.common.uuid7 import compose
 
-TYPES = get_args(EventType)
+TYPES = tuple(name for name in get_args(EventType) if name != "custom")
+_URLS = ["https://www.shop.example/x", "https://Blog.example:8080/", "https://shop.example./x?y", "/x", "http://[::1]/"]
 _PAGES = ["/", "/cart", "/checkout", "/product/1", "/product/2", "/größe"]
 _REFERRERS = [None, "https://www.google.com/search?q=x", "https://shop.example/", "https://news.example:8080/a", "odd"]
 
@@ -22,6 +23,7 @@ class World:
 
     def __init__(self, seed: int, start: datetime = datetime(2026, 8, 29, tzinfo=UTC)) -> None:
         self.random = random.Random(seed)
+        self._names = random.Random(f"names of {seed}")  # of its own: whatever is drawn of it changes nothing else
         self._start_ms = to_unix_ms(start)
         self._sessions = [compose(self._start_ms, self.random.getrandbits(74)) for _ in range(25)]
 
@@ -58,7 +60,17 @@ class World:
             "utm_campaign": r.choice(["spring", "autumn"]),
             "properties": {"n": r.random(), "quote": "'\"\\\t"},
         }
-        return event | {name: value for name, value in optional.items() if r.random() < 0.6}
+        return event | {name: value for name, value in optional.items() if r.random() < 0.6} | self._named()
+
+    def _named(self) -> dict[str, Any]:
+        """What some events say of their site, and what some are called that no type fits."""
+        r = self._names
+        named: dict[str, Any] = {"page_url": r.choice(_URLS)} if r.random() < 0.6 else {}
+        if r.random() < 0.5:
+            named["site"] = r.choice(["shop.example", "Blog.Example", "app"])
+        if r.random() < 0.08:
+            named |= {"event_type": "custom", "event_name": r.choice(["signup", "video_play", "größe gewählt"])}
+        return named
 
     def _odd_ms(self, span: timedelta) -> int:
         """Anywhere in the span, often to the very edge of an hour or a day."""

@@ -16,6 +16,8 @@ from uuid import UUID
 Event = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 
+_SCHEME_MARKS = str.maketrans("", "", "+.-")
+_NAME_MARKS = str.maketrans("", "", "._-")
 FUNNEL = {"product_view": 1, "add_to_cart": 2, "begin_checkout": 3, "purchase": 4}
 
 
@@ -141,6 +143,29 @@ def host(url: str | None) -> str | None:
     """A URL's host without "www."."""
     name = urlsplit(url).hostname if url else None
     return name.removeprefix("www.") if name else None
+
+
+def site(event: Event, default: str = "default") -> str:
+    """Which site it is of: what it says itself, else its URL, else the default."""
+    named = event.get("site")
+    return str(named).lower() if named is not None else site_of_url(event.get("page_url")) or default
+
+
+def site_of_url(url: str | None) -> str | None:
+    """The host of a URL, if it can be a site's name: ASCII letters and digits with dots, hyphens, underscores."""
+    scheme, mark, rest = (url or "").partition("://")
+    if not mark or not scheme.isascii() or not scheme[:1].isalpha() or not scheme.translate(_SCHEME_MARKS).isalnum():
+        return None
+    for end in "/?#":
+        rest = rest.partition(end)[0]
+    named, _, port = rest.rpartition("@")[2].partition(":")
+    name = named.lower().removesuffix(".").removeprefix("www.")
+    bare = name.translate(_NAME_MARKS)
+    if not (
+        named.isascii() and bare.isalnum() and len(name) <= 63 and (not port or (port.isascii() and port.isdigit()))
+    ):
+        return None
+    return name
 
 
 def source(event: Event) -> str:

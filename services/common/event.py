@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec.json import schema
 
+from services.common import sites
+
 EventType = Literal[
     "page_view",
     "click",
@@ -20,6 +22,7 @@ EventType = Literal[
     "begin_checkout",
     "purchase",
     "form_submit",
+    "custom",
 ]
 DeviceType = Literal["desktop", "mobile", "tablet", "other"]
 
@@ -41,6 +44,19 @@ PagePath = Annotated[str, Meta(min_length=1, max_length=512, description="at mos
 Text = Annotated[str, Meta(max_length=2048)]
 Campaign = Annotated[str, Meta(max_length=128)]
 Name = Annotated[str, Meta(max_length=64)]
+Site = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=sites.MAX_LENGTH,
+        description="which site or app, stored in lower case; absent: the host of page_url without www. and port, "
+        "else what the consumer's DEFAULT_SITE says",
+    ),
+]
+EventName = Annotated[
+    str,
+    Meta(min_length=1, max_length=64, description="what a custom event is called; of other types kept, not counted"),
+]
 Country = Annotated[str, Meta(min_length=2, max_length=2, description="ISO 3166-1 alpha-2, upper case")]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, description="ISO 4217, upper case")]
 Quantity = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -53,7 +69,8 @@ class Event(Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     """One thing a visitor did. Field order is the column order of table `event`.
 
     `event_id` is made once, where the event happens, and is the same on every retry; its time chooses the day
-    partition, and is at most a day from `event_time`. `value` is the total of the event: price times quantity.
+    partition, and is at most a day from `event_time`. `value` is the total of the event: price times quantity. What no
+    other type fits is a `custom` event, and `event_name` says which.
     """
 
     event_id: Uuid7
@@ -63,6 +80,8 @@ class Event(Struct, gc=False, forbid_unknown_fields=True, omit_defaults=True):
     visitor_id: Pseudonym
     page_path: PagePath
     device_type: DeviceType
+    site: Site | None = None
+    event_name: EventName | None = None
     user_id: Pseudonym | None = None
     page_url: Text | None = None
     page_title: Text | None = None
@@ -98,11 +117,18 @@ def json_schema() -> dict[str, Any]:
         "description": f"anything else: at most {PROPERTIES_MAX_BYTES} bytes, {PROPERTIES_MAX_DEPTH} levels deep",
         "type": ["object", "null"],
     }
-    for name, pattern in (("country", "[A-Z]{2}"), ("currency", "[A-Z]{3}"), ("value", VALUE_PATTERN)):
+    for name, pattern in (
+        ("site", sites.PATTERN),
+        ("country", "[A-Z]{2}"),
+        ("currency", "[A-Z]{3}"),
+        ("value", VALUE_PATTERN),
+    ):
         text = next(option for option in fields[name]["anyOf"] if option["type"] == "string")
         text["pattern"] = f"^{pattern}$"
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Clickstream event, version 1",
         **definition,
+        "if": {"properties": {"event_type": {"const": "custom"}}},
+        "then": {"properties": {"event_name": {"type": "string"}}, "required": ["event_name"]},
     }

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, get_args
 from msgspec import UNSET, DecodeError, ValidationError
 from msgspec.structs import astuple
 
-from services.common import uuid7
+from services.common import sites, uuid7
 from services.common.event import (
     ID_TO_TIME_MAX_MS,
     PAGE_PATH_MAX_BYTES,
@@ -67,7 +67,7 @@ def properties_text(event: Event) -> str | None:
 
 def find(event: Event, properties: str | None, limits: Limits) -> Invalid | None:
     """The first fault of a decoded event, if it has one; `properties` as `properties_text` gives it."""
-    return _id_or_time_fault(event, limits) or _text_fault(event) or _properties_fault(properties)
+    return _id_or_time_fault(event, limits) or _text_fault(event) or _name_fault(event) or _properties_fault(properties)
 
 
 def _id_or_time_fault(event: Event, limits: Limits) -> Invalid | None:
@@ -100,6 +100,14 @@ def _text_fault(event: Event) -> Invalid | None:
     for name, person in (("visitor_id", event.visitor_id), ("user_id", event.user_id)):
         if person is not None and _is_personal(person):
             return Invalid("personal_data", f"{name} is an e-mail or IP address; send a pseudonym")
+    return None
+
+
+def _name_fault(event: Event) -> Invalid | None:
+    if event.site is not None and sites.canonical(event.site) is None:
+        return Invalid("invalid_field", "site is not a name of letters a-z, digits, dots, hyphens and underscores")
+    if event.event_type == "custom" and event.event_name is None:
+        return Invalid("missing_field", "event_name is missing: a custom event needs one")
     return None
 
 

@@ -89,6 +89,7 @@ class Runner:
                     settings.event_retention_days,
                     settings.consumer_event_max_bytes,
                     self._portions,
+                    settings.default_site,
                 )
         return self._connection, self._store
 

@@ -1,9 +1,11 @@
 """What the consumer needs to know."""
 
 import socket
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
+from services.common import sites
 from services.common.settings import KafkaSettings, PositiveSeconds, PostgresSettings, ServedSettings
 
 
@@ -23,4 +25,10 @@ class ConsumerSettings(KafkaSettings, PostgresSettings, ServedSettings):
     )
     event_retention_days: int = Field(
         400, ge=0, le=9000, description="older events are refused and dropped; 0 keeps all, back to 2000-01-01"
+    )
+    default_site: Annotated[
+        str, StringConstraints(max_length=sites.MAX_LENGTH, pattern=f"^{sites.PATTERN}$", to_lower=True)
+    ] = Field(
+        sites.DEFAULT,
+        description="site of events that name none and have no URL; the same for all consumers",
     )

@@ -7,7 +7,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import errors
 
-from services.common import uuid7
+from services.common import sites, uuid7
 from services.common.postgres import Connection, concerns_content
 from services.consumer import ledger, ways
 from services.consumer.batch import Batch
@@ -39,6 +39,7 @@ class Store:
         retention_days: int,
         event_max_bytes: int,
         portions: Portions | None = None,
+        default_site: str = sites.DEFAULT,
     ) -> None:
         connection.execute(_LOCK_TIMEOUT)
         self._connection = connection
@@ -46,7 +47,7 @@ class Store:
         self._retention_days = retention_days
         self._event_max_bytes = event_max_bytes
         self._portions = portions or Portions()
-        self._validator = Validator()
+        self._validator = Validator(default_site)
         self._clean_batches = CLEAN_BATCHES
 
     def commit(self, batch: Batch) -> ledger.Outcome:

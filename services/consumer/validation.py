@@ -3,6 +3,8 @@
 A block of messages is checked at once: decode all, then one regular expression over the joined ids and times, and a
 few scans of joined text. Whatever looks odd there sends the block through the row-by-row check of `faults`, which is
 exact and names the fault. What passes either is accepted by the columns of table `event`.
+
+Here, and nowhere else, an event that names no site gets one: whoever sent it, and also when it is sent again.
 """
 
 import re
@@ -13,7 +15,7 @@ from msgspec import DecodeError
 from msgspec.json import Decoder
 from msgspec.structs import astuple
 
-from services.common import uuid7
+from services.common import sites, uuid7
 from services.common.event import (
     ID_TO_TIME_MAX_MS,
     PROPERTIES_MAX_BYTES,
@@ -46,8 +48,9 @@ class _OddError(Exception):
 class Validator:
     """Turns messages into rows for COPY: the fields in the order of `event.COLUMNS`, then the batch's id."""
 
-    def __init__(self) -> None:
+    def __init__(self, default_site: str = sites.DEFAULT) -> None:
         self._decode = Decoder(Event).decode
+        self._default_site = default_site
 
     def check(self, values: Sequence[bytes | None], limits: Limits, batch_id: int) -> list[Row | Invalid]:
         """One row, or the reason why there is none, for each message value."""
@@ -65,6 +68,7 @@ class Validator:
         events = [decode(value) for value in values]  # type: ignore[arg-type]
         _check_ids_and_times(events, limits)
         _check_texts(events)
+        self._settle_sites(events)
         texts = [properties_text(event) for event in events]
         _check_properties([text for text in texts if text is not None])
         return [(*astuple(event)[:-1], text, batch_id) for event, text in zip(events, texts, strict=True)]
@@ -83,7 +87,19 @@ class Validator:
             return Invalid("invalid_json", "nested too deep")
         except DecodeError as error:
             return faults.explain_decoding(error, value)
-        return faults.find(event, text, limits) or (*astuple(event)[:-1], text, batch_id)
+        fault = faults.find(event, text, limits)
+        if fault is not None:
+            return fault
+        event.site = sites.of_event(event.site, event.page_url) or self._default_site
+        return (*astuple(event)[:-1], text, batch_id)
+
+    def _settle_sites(self, events: list[Event]) -> None:
+        """Few sites are different within a block."""
+        named = {name: sites.canonical(name) for name in {e.site for e in events if e.site is not None}}
+        if None in named.values():
+            raise _OddError
+        for event in events:
+            event.site = named[event.site] if event.site else sites.of_url(event.page_url) or self._default_site
 
 
 def _check_ids_and_times(events: list[Event], limits: Limits) -> None:
@@ -124,6 +140,7 @@ def _check_texts(events: list[Event]) -> None:
         or not "".join([e.page_path for e in events]).isascii()  # else 512 characters may be more than 512 bytes
         or not _UPPER.fullmatch("".join(codes))
         or not all(map(_VALUE.fullmatch, values))
+        or None in [e.event_name for e in events if e.event_type == "custom"]
     ):
         raise _OddError
 

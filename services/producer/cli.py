@@ -28,6 +28,10 @@ def simulate(
     duplicates: Annotated[float | None, typer.Option(help="Share of messages that are client retries.")] = None,
     invalid: Annotated[float | None, typer.Option(help="Share of messages that are broken.")] = None,
     visitors: Annotated[int | None, typer.Option(help="Visitors who come and come back.")] = None,
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="Sites, as names or addresses: shop.example,blog.example. Each visitor is of one."),
+    ] = None,
     start: Annotated[str | None, typer.Option(help="Time of the first event: 2026-01-31T00:00:00Z.")] = None,
     span_hours: Annotated[
         float | None, typer.Option(help="Without a rate, a number of events is spread over so many hours.")
@@ -43,6 +47,7 @@ def simulate(
         producer_duplicate_share=duplicates,
         producer_invalid_share=invalid,
         producer_visitors=visitors,
+        producer_site=",".join(site) if site else None,
         producer_start=start,
         producer_span_hours=span_hours,
     )

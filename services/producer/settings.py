@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import AliasChoices, AwareDatetime, Field
 
 from services.common.settings import KafkaSettings, PositiveSeconds, ServedSettings
+from services.producer.site import SHOP, SitesOption
 
 Share = Annotated[float, Field(ge=0, le=0.5, allow_inf_nan=False)]
 
@@ -39,6 +40,11 @@ class SimulateSettings(SendingSettings):
     producer_duplicate_share: Share = Field(0.01, description="share of messages that are client retries, 0 to 0.5")
     producer_invalid_share: Share = Field(0.0, description="share of messages that are broken, 0 to 0.5")
     producer_visitors: int = Field(100_000, ge=1, le=10_000_000, description="visitors who come and come back")
+    producer_site: SitesOption = Field(
+        (SHOP,),
+        validate_default=False,
+        description="sites that the visitors are spread over, the first has most: SITE,…",
+    )
     producer_start: AwareDatetime | None = Field(
         None, description="time of the first event, with zone: 2026-01-31T00:00:00Z; must lie in the past"
     )

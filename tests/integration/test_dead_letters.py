@@ -43,6 +43,8 @@ _BAD: list[tuple[str, bytes | None]] = [
     ("invalid_utf8", with_raw("properties", b'{"a":"\xc3"}')),
     ("unknown_event_type", _fresh(event_type="refund")),
     ("missing_field", without("visitor_id")),
+    ("missing_field", _fresh(event_type="custom", event_name=None)),
+    ("invalid_field", _fresh(site="https://shop.example/")),
     ("invalid_field", _fresh(colour="red")),
     ("invalid_field", _fresh(**{"[/red]\x1b[31m:smile:\0": 1})),
     ("invalid_field", _fresh(quantity="2")),
@@ -155,7 +157,8 @@ def test_each_kind_of_bad_input_is_kept_as_it_came_and_the_rest_is_stored(wide: 
 
 def test_what_is_valid_once_the_cause_is_mended_is_stored_by_its_replay_once(pipeline: Pipeline) -> None:
     strict = pipeline.consumer("strict", EVENT_RETENTION_DAYS="30")
-    old = [_fresh(n, days_ago=100) for n in range(3)]
+    urls = ["https://www.shop.example/p", "https://blog.example/", None]
+    old = [_fresh(n, days_ago=100, site=None, page_url=url) for n, url in enumerate(urls)]
     _produce(pipeline, [(b"v", value) for value in old] + [(b"v", b"{"), (b"v", _fresh(9))], _HEADERS)
     pipeline.wait_until_stored()
     assert _books(pipeline.database) == {"received": 5, "stored": 1, "duplicate": 0, "dead": 4}
@@ -171,6 +174,8 @@ def test_what_is_valid_once_the_cause_is_mended_is_stored_by_its_replay_once(pip
     pipeline.wait_until_stored()
     assert _books(pipeline.database) == {"received": 8, "stored": 4, "duplicate": 0, "dead": 4}
     stored = _rows(pipeline.database, "SELECT * FROM clickstream.event ORDER BY event_id")
+    sites = _rows(pipeline.database, "SELECT site FROM clickstream.event ORDER BY event_id")
+    assert sites == [("shop.example",), ("blog.example",), ("default",), ("shop.example",)]
 
     assert "3 dead letters replayed" in _letters(pipeline, "replay", "--reason", "out_of_range", "--all")
     assert "1 dead letters replayed" in _letters(pipeline, "replay", str(first))

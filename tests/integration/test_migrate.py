@@ -214,7 +214,7 @@ def _insert(session: psycopg.Connection, event_id: str) -> str:
         scalar(
             session,
             "INSERT INTO clickstream.event (event_id, session_id, event_time, batch_id, event_type, visitor_id, "
-            "page_path, device_type) VALUES (%s, %s, now(), 1, 'click', 'v', '/', 'other') "
+            "page_path, device_type, site) VALUES (%s, %s, now(), 1, 'click', 'v', '/', 'other', 's') "
             "RETURNING (SELECT relname FROM pg_class WHERE oid = event.tableoid)",
             event_id,
             event_id,
@@ -239,10 +239,11 @@ def test_a_new_partition_waits_for_no_transaction_that_stores_events(migrated: D
         session.execute("SELECT clickstream.create_event_partition('2026-09-01')")
         with storing.cursor().copy(
             "COPY clickstream.event (event_id, session_id, event_time, batch_id, event_type, visitor_id, page_path, "
-            "device_type) FROM STDIN"
+            "device_type, site) FROM STDIN"
         ) as copy:
             at_ms = int(datetime(2026, 9, 1, tzinfo=UTC).timestamp() * 1000)
-            copy.write_row((uuid7.compose(at_ms, 1), uuid7.compose(at_ms, 1), "now", 1, "click", "v", "/", "other"))
+            event_id = uuid7.compose(at_ms, 1)
+            copy.write_row((event_id, event_id, "now", 1, "click", "v", "/", "other", "s"))
             session.execute("SET lock_timeout = '2s'")
             assert scalar(session, "SELECT clickstream.create_event_partition('2026-09-02')") is True
         storing.commit()

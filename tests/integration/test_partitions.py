@@ -19,7 +19,8 @@ _ODD_NAMES = ("event_staging", "events_20261399", "event_2026013a", "ng_b", "eve
 _LISTED = "SELECT first_day, last_day, partition FROM event_partition WHERE first_day < '2027-01-01' ORDER BY 1"
 _INSERT = (
     "INSERT INTO clickstream.event (event_id, session_id, event_time, batch_id, event_type, visitor_id, page_path, "
-    "device_type) VALUES (%(id)s, %(id)s, now(), 1, 'click', 'v', '/', 'other') RETURNING tableoid::regclass::text"
+    "device_type, site) VALUES (%(id)s, %(id)s, now(), 1, 'click', 'v', '/', 'other', 's') "
+    "RETURNING tableoid::regclass::text"
 )
 
 

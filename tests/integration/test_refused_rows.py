@@ -53,7 +53,8 @@ _ADDED = {
     "DO $$BEGIN EXECUTE format('CREATE UNIQUE INDEX ON %I ((nullif(city, ''good''))) ', "
     "'event_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')); END$$; "
     "INSERT INTO event (event_id, session_id, event_time, batch_id, event_type, visitor_id, page_path, device_type, "
-    f"city) VALUES ('{compose(_NOW_MS, 0)}', '{compose(_NOW_MS, 0)}', now(), 0, 'click', 'v', '/', 'other', 'bad')",
+    f"site, city) VALUES ('{compose(_NOW_MS, 0)}', '{compose(_NOW_MS, 0)}', now(), 0, 'click', 'v', '/', 'other', 's', "
+    "'bad')",
 }
 
 

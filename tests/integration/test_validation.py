@@ -24,6 +24,7 @@ from services.consumer.ledger import REPLAY_HEADER, Outcome, _dead_letter_fields
 from services.consumer.limits import Limits
 from services.consumer.store import CLEAN_BATCHES, Store
 from services.consumer.validation import Validator
+from tests import oracle
 from tests.conftest import Database
 from tests.integration import raw
 from tests.integration.pipeline import settings_of
@@ -78,11 +79,15 @@ _raw_json = st.recursive(
     ),
     max_leaves=6,
 )
+_urls = st.sampled_from(["https://www.shop.example/a", "https://[::1]/", "http://jane@Shop.example:80", "https:///"])
 _optional = {
     **dict.fromkeys(
-        ["user_id", "page_url", "page_title", "referrer", "utm_source", "utm_medium", "utm_campaign", "os", "browser"],
+        ["user_id", "page_title", "referrer", "utm_source", "utm_medium", "utm_campaign", "os", "browser"],
         _texts,
     ),
+    "page_url": _texts | _urls,
+    "site": st.sampled_from(["shop.example", "Blog.Example", "a" * 63, "-"]),
+    "event_name": _texts.filter(bool),
     **dict.fromkeys(["city", "element", "product_id"], _texts),
     "country": st.sampled_from(["DE", "ZZ", "d\n"]),
     "currency": st.sampled_from(["EUR", "XXX"]),
@@ -102,7 +107,7 @@ def _messages(draw: st.DrawFn) -> bytes:
     fields: dict[str, Any] = {
         "event_id": compose(made_ms, draw(st.integers(0, (1 << 74) - 1))),
         "event_time": rfc3339_ms(at_ms),
-        "event_type": "click",
+        "event_type": draw(st.sampled_from(["click", "click", "click", "custom"])),
         "session_id": draw(_ids),
         "visitor_id": draw(_texts.filter(bool)),
         "page_path": draw(_texts.filter(bool)),
@@ -129,8 +134,9 @@ def _batch(values: Sequence[bytes | None], first_offset: int = 0, headers: Any =
 
 
 def _as_sent(value: bytes) -> dict[str, Any]:
-    """The event as Python's own decoder reads it; -0 is 0 to PostgreSQL."""
+    """The event as Python's own decoder reads it, of the site that it must be of; -0 is 0 to PostgreSQL."""
     fields: dict[str, Any] = json.loads(value, parse_float=Decimal, parse_int=Decimal)
+    fields["site"] = oracle.site(fields)
     if fields.get("value") is not None:
         fields["value"] = Decimal(fields["value"])
     return dict.fromkeys(COLUMNS) | fields
@@ -297,3 +303,36 @@ def test_events_of_days_without_a_partition_make_it(session: Connection, store: 
     days = {row[0] for row in session.execute("SELECT tableoid::regclass::text FROM event")}
     assert days == {f"event_{datetime.fromtimestamp(ms / 1000, UTC):%Y%m%d}" for ms in edges}
     assert [unix_ms(str(i)) for (i,) in session.execute("SELECT event_id FROM event ORDER BY 1")] == edges
+
+
+def test_each_event_is_stored_under_its_site_and_custom_events_with_their_name(session: Connection) -> None:
+    session.execute(
+        "INSERT INTO partition_offset (topic, partition, next_offset, high_watermark) VALUES ('t', 0, 0, 0)"
+    )
+    store = Store(session, "tests", _RETENTION_DAYS, _MAX_BYTES, default_site="app")
+    sent: list[dict[str, Any]] = [
+        {"site": "Shop.Example", "page_url": "https://elsewhere.example/"},
+        {"page_url": "https://www.shop.example:8443/p"},
+        {"page_url": "https://[::1]/p"},
+        {},
+        {"event_type": "custom", "event_name": "video_play", "site": "blog"},
+    ]
+    assert _counts(store.commit(_batch([_plain(n, **fields) for n, fields in enumerate(sent)]))) == (5, 5, 0, 0)
+    assert session.execute("SELECT site, event_type, event_name FROM event ORDER BY event_id").fetchall() == [
+        ("shop.example", "click", None),
+        ("shop.example", "click", None),
+        ("app", "click", None),
+        ("app", "click", None),
+        ("blog", "custom", "video_play"),
+    ]
+
+
+@pytest.mark.parametrize("clean_batches", [0, CLEAN_BATCHES])
+def test_an_event_sent_again_keeps_the_site_that_it_was_stored_under(
+    session: Connection, store: Store, clean_batches: int
+) -> None:
+    store.commit(_batch([_plain(1)]))
+    later = Store(session, "tests", _RETENTION_DAYS, _MAX_BYTES, default_site="app")
+    later._clean_batches = clean_batches
+    assert _counts(later.commit(_batch([_plain(1), _plain(2)], 1))) == (2, 1, 1, 0)
+    assert session.execute("SELECT site FROM event ORDER BY event_id").fetchall() == [("default",), ("app",)]

@@ -17,6 +17,8 @@ _LINE = re.compile(
     + rb'"(?P<request>[^"\\]*(?:\\.[^"\\]*)*)" "(?P<agent>[^"\\]*(?:\\.[^"\\]*)*)" \S+ \S+(?: .*)?$'
 ).match
 
+_host = re.compile(rb"(?:https?|wss?)://([^/?#]+)", re.IGNORECASE).match
+
 
 def parse(line: bytes) -> Hit | None:
     """The hit of a line; None if this is another format.
@@ -33,4 +35,7 @@ def parse(line: bytes) -> Hit | None:
     status = int(parts["status"]) if parts["status"] != b"-" else 499  # the client was gone before an answer
     request = parts["request"].strip()
     method, target = ("", b"") if request.startswith(b"- ") else split_request(request, status)
-    return Hit(parse_log_time(parts["time"]), client, method, unescaped(target), status, "", text_of(parts["agent"]))
+    asked = _host(target)
+    host = asked[1].decode("ascii", "replace") if asked else ""
+    time_ms, agent = parse_log_time(parts["time"]), text_of(parts["agent"])
+    return Hit(time_ms, client, method, unescaped(target), status, agent=agent, host=host)

@@ -36,7 +36,7 @@ def parse(line: bytes) -> Hit | None:
     parts = _LINE(line)
     if parts is None:
         return None
-    client = _client(parts["front"].decode("utf-8", "surrogateescape"))
+    host, client = _front(parts["front"].decode("utf-8", "surrogateescape"))
     if parts["forwarded"]:
         client = clients.behind(client, parts["forwarded"].decode("utf-8", "surrogateescape"))
     if parts["more"] and not clients.is_public(client) and _names_a_public_address(parts["more"]):
@@ -51,15 +51,17 @@ def parse(line: bytes) -> Hit | None:
         status,
         text_of(parts["referrer"]),
         text_of(parts["agent"]),
+        host,
     )
 
 
-def _client(front: str) -> str:
+def _front(front: str) -> tuple[str, str]:
+    """The virtual host, empty if none stands there, and the client."""
     found = _plain_front(front) or _repeated_client(front)
-    client = clients.address(found[1]) if found else _client_in(front.split())
+    host, client = ("", clients.address(found[1])) if found else _host_and_client(front.split())
     if client is None:
         raise BadLineError(clients.NO_CLIENT)
-    return client
+    return host, client
 
 
 def _names_a_public_address(more: bytes) -> bool:
@@ -67,16 +69,19 @@ def _names_a_public_address(more: bytes) -> bool:
     return any((ip := clients.address(word.rstrip(","))) is not None and clients.is_public(ip) for word in words)
 
 
-def _client_in(words: list[str]) -> str | None:
-    """The client of `[virtual host] list ident user`; nothing else in it may be an address."""
+def _host_and_client(words: list[str]) -> tuple[str, str | None]:
+    """Both of `[virtual host] list ident user`; nothing else in it may be an address."""
+    host = ""
     if len(words) > 1 and _is_host(words[0]) and clients.first_of(words[0]) is None:
-        words = words[1:]
+        first, *words = words
+        host = first if "." in first or ":" in first else ""  # `web1` is a machine rather than a site
     end = next((place for place, word in enumerate(words, 1) if not word.endswith(",")), 0)
     listed, others = " ".join(words[:end]), words[end:]
     if len(others) == 2 and _is_host(others[0]) and clients.first_of(others[0]) is None and _has_letters(others[0]):
-        return clients.first_of(listed)  # lighttpd's format has the virtual host in ident's place
+        # Lighttpd's format has the virtual host in ident's place; an ident itself would be somebody's name.
+        return host, clients.first_of(listed)
     if not others or not _is_ident(others[0]):
         raise BadLineError(clients.TWO_CLIENTS if others and clients.address(others[0]) else clients.NO_CLIENT)
     if any(clients.first_of(word.strip("[](),")) for word in others):
         raise BadLineError(clients.TWO_CLIENTS)
-    return clients.first_of(listed)
+    return host, clients.first_of(listed)

@@ -48,7 +48,13 @@ def replay(
         str | None,
         typer.Option(help="Name of the data, part of every derived id: one for each server whose lines may be alike."),
     ] = None,
-    site: Annotated[str | None, typer.Option(help="https://example.org: stands before the path in page_url.")] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            help="Site of events that name none, part of every derived id: its name, or its address (https://…), "
+            "which then stands before the path in page_url. Default: a log line's virtual host."
+        ),
+    ] = None,
 ) -> None:
     """Replay web-server logs, NDJSON of our own event, or CSV. Twice the same file stores nothing twice."""
     settings = load(
@@ -72,7 +78,7 @@ def replay(
         columns=settings.producer_columns,
         delimiter="\t" if settings.producer_delimiter == "tab" else settings.producer_delimiter,
         source=settings.producer_source,
-        site=settings.producer_site and settings.producer_site.rstrip("/"),
+        site=settings.producer_site,
         keep_bots=settings.producer_bots == "keep",
         visitor_key=settings.producer_visitor_key.get_secret_value(),
     )

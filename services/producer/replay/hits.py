@@ -13,7 +13,10 @@ _NOTHING = (None, b"", b"-", "", "-")
 
 
 class Hit(NamedTuple):
-    """One request. `target` is its path and query, or its URL; `client` an address that never leaves the producer."""
+    """One request. `target` is its path and query, or its URL; `client` an address that never leaves the producer.
+
+    `host` is the virtual host that answered, with whatever port, where the format has a place for it.
+    """
 
     time_ms: int
     client: str
@@ -22,6 +25,7 @@ class Hit(NamedTuple):
     status: int
     referrer: str = ""
     agent: str = ""
+    host: str = ""
 
 
 def split_request(request: bytes, status: int) -> tuple[str, bytes]:

@@ -47,6 +47,9 @@ _REFERRERS = (
     "ClientRequestReferer",
 )
 _AGENTS = ("http_user_agent", "user_agent", "agent", "request_User-Agent", "User-Agent", "ClientRequestUserAgent")
+# A `host` may be the machine that wrote the line; but Caddy's, of the request.
+_HOSTS = ("http_host", "server_name", "RequestHost", "ClientRequestHost", ":authority", "authority", "vhost")
+_CADDYS_HOST = "request_host"
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -83,6 +86,7 @@ def _flat(fields: dict[str, Any]) -> dict[str, Any]:
         return fields
     headers = request.get("headers")
     flat = {name: value for name, value in fields.items() if name != "request"} | request
+    flat[_CADDYS_HOST] = request.get("host")
     if isinstance(headers, dict):
         flat |= {name: value[0] if isinstance(value, list) and value else value for name, value in headers.items()}
     return flat
@@ -110,6 +114,7 @@ def _hit(fields: dict[str, Any]) -> Hit:
         int(status),
         printable(_text(fields, _REFERRERS)),
         printable(_text(fields, _AGENTS)),
+        _text(fields, (_CADDYS_HOST, *_HOSTS)),
     )
 
 

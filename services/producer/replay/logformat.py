@@ -34,6 +34,9 @@ _NGINX = {
     "status": "status",
     "http_referer": "referrer",
     "http_user_agent": "agent",
+    "host": "host",
+    "http_host": "host",
+    "server_name": "host",
 }
 _APACHE = {
     "h": "client",
@@ -50,6 +53,9 @@ _APACHE = {
     "s": "status",
     "{referer}i": "referrer",
     "{user-agent}i": "agent",
+    "v": "host",
+    "V": "host",
+    "{host}i": "host",
 }
 _nginx_field = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 _apache_field = re.compile(r"%(?:%|[<>!,\d]*(\{[^}]*\})?(\^?[A-Za-z]{1,2}))")
@@ -87,6 +93,7 @@ class LogFormat:
             status,
             text_of(found.get("referrer")),
             text_of(found.get("agent")),
+            found.get("host", b"").decode("ascii", "replace"),
         )
 
     def _client(self, found: dict[str, bytes]) -> str:

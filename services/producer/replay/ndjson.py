@@ -25,7 +25,7 @@ _Loose = msgspec.defstruct(
 )
 # A name is told where it looks like one; anything else could be somebody's data.
 _unknown_field = re.compile(r"unknown field `([A-Za-z_][\w.-]{0,63})`", re.ASCII).search
-_NAMES_SOMETHING = ("event_id", "session_id", "visitor_id", "user_id", "page_path")
+_NAMES_SOMETHING = ("event_id", "session_id", "visitor_id", "user_id", "page_path", "site", "event_name")
 _decoder = msgspec.json.Decoder(_Loose)
 
 

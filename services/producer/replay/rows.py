@@ -58,6 +58,8 @@ class Reader:
             "event_type": self._event_type(given.get("event_type")),
             "session_id": NO_SESSION,
         }
+        if fields["event_type"] == "custom" and given["event_type"] != "custom":
+            fields.setdefault("event_name", given["event_type"])  # --map-event signup=custom
         if any("\n" in text for field, text in given.items() if field not in _MAY_HAVE_LINES and "." not in field):
             raise BadLineError("a line break where none can be meant")
         for field in ("visitor_id", "user_id"):

@@ -1,4 +1,4 @@
-"""Sessions: cut after 30 minutes without activity of a visitor, where the data names none itself.
+"""Sessions: cut after 30 minutes without activity of a visitor of a site, where the data names none itself.
 
 The same name in the same source is one session, in whatever order its events come and however far apart.
 """
@@ -42,15 +42,16 @@ class Sessions:
         """How many sessions are remembered."""
         return len(self._cut)
 
-    def session_id(self, visitor_id: str, time_ms: int, named: str | None = None) -> str:
+    def session_id(self, visitor_id: str, time_ms: int, named: str | None = None, site: str | None = None) -> str:
         """The session of an event; `named` is the session id in the data, kept if it is a UUIDv7."""
         if named is not None:
             return named.lower() if _is_uuid7(named.lower()) else uuid7.derive(NAMED_MS, self._source, named)
-        session = self._cut.touch(visitor_id, time_ms)
+        visitor = f"{visitor_id}\0{site or ''}"
+        session = self._cut.touch(visitor, time_ms)
         if session is None:
-            first_id = uuid7.derive(time_ms, self._source, f"{visitor_id}\0{time_ms}")
+            first_id = uuid7.derive(time_ms, self._source, f"{visitor}\0{time_ms}")
             session = _Open(first_id, time_ms, time_ms)
-            self._cut.add(visitor_id, session)
+            self._cut.add(visitor, session)
         return session.session_id
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, SecretStr
 
 from services.producer.settings import SendingSettings
+from services.producer.site import SiteOption
 
 
 class ReplaySettings(SendingSettings):
@@ -32,8 +33,10 @@ class ReplaySettings(SendingSettings):
     producer_source: str = Field(
         "replay", min_length=1, max_length=128, description="name of the data; part of every derived id"
     )
-    producer_site: str | None = Field(
-        None, pattern=r"^https?://[^\s/?#]+/?$", description="what stands before a path: https://example.org"
+    producer_site: SiteOption = Field(
+        None,
+        validate_default=False,
+        description="site of events that name none, part of every derived id: its name or https://its.address",
     )
     producer_visitor_key: SecretStr = Field(
         SecretStr(""), description="secret that makes pseudonyms of addresses; the same one for the same ids"

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from services.common import sites
 from services.common.errors import UserError
 from services.producer.replay import logformat, ndjson, rows, table, weblog
 from services.producer.replay.files import LINE_MAX_BYTES, InputFile
@@ -18,6 +19,7 @@ from services.producer.replay.ordering import Found, in_order
 from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.sessions import Sessions
 from services.producer.replay.views import Views
+from services.producer.site import Site
 from services.producer.source import Message
 
 _tells_of_a_request = re.compile(
@@ -28,7 +30,7 @@ Format = Literal["log", "ndjson", "csv"]
 
 @dataclass(frozen=True)
 class Options:
-    """How files are read. `source` is part of every derived id; `site` is what stands before a path in a URL.
+    """How files are read. `source` and `site` are part of every derived id; `site` is that of events that name none.
 
     `log_format` is that of a web server's log. `columns` names those of CSV without a header, and `delimiter` is what
     stands between them.
@@ -40,9 +42,14 @@ class Options:
     columns: str = ""
     delimiter: str = ""
     source: str = "replay"
-    site: str | None = None
+    site: Site | None = None
     keep_bots: bool = False
     visitor_key: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """What ids are derived in: the same line of two servers, or of two sites, is two events."""
+        return self.source if self.site is None else f"{self.source}\0{self.site.name}"
 
 
 class Replay:
@@ -80,10 +87,13 @@ class Replay:
 
     def __iter__(self) -> Iterator[Message]:
         encode = msgspec.json.Encoder().encode
-        sessions = Sessions(self._options.source)
+        sessions, site = Sessions(self._options.namespace), self._options.site
         streams = [in_order(self._found(file), self._report) for file in self._files]
         for time_ms, event, named in merge(*streams, key=lambda found: found.time_ms):
-            event.session_id = sessions.session_id(event.visitor_id, time_ms, named)
+            if event.site is None and site is not None:
+                event.site = site.name
+            seen_on = sites.of_event(event.site, event.page_url)
+            event.session_id = sessions.session_id(event.visitor_id, time_ms, named, seen_on)
             self._report.event(event.event_type, time_ms)
             yield Message(time_ms, event.visitor_id.encode(), encode(event))
         if unaccounted := self._report.unaccounted():
@@ -92,7 +102,7 @@ class Replay:
             )
 
     def _found(self, file: InputFile) -> Iterator[Found]:
-        options, report, ids = self._options, self._report, EventIds(self._options.source)
+        options, report, ids = self._options, self._report, EventIds(self._options.namespace)
         if file in self._templates:
             read_row = rows.Reader(
                 self._templates[file], options.mapping.events, ids, self._pseudonyms, report, options.keep_bots

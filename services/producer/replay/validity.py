@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Raw
 
 from services.common import event as rules
+from services.common import sites
 from services.common.event import Event
 from services.producer.replay.identity import is_address
 from services.producer.replay.report import BadLineError
@@ -15,6 +16,7 @@ from services.producer.replay.report import BadLineError
 NO_SESSION = "00000000-0000-7000-8000-000000000000"
 
 _PATTERNS = {
+    "site": re.compile(sites.PATTERN, re.ASCII).fullmatch,
     "country": re.compile(r"[A-Z]{2}").fullmatch,
     "currency": re.compile(r"[A-Z]{3}").fullmatch,
     "value": re.compile(rules.VALUE_PATTERN, re.ASCII).fullmatch,
@@ -38,6 +40,8 @@ def to_event(fields: dict[str, Any]) -> Event:
         text = getattr(event, name)
         if text is not None and not matches(text):
             raise BadLineError(f"{name} is not as the schema wants it")
+    if event.event_type == "custom" and event.event_name is None:
+        raise BadLineError("event_name is missing: a custom event needs one")
     if any("\0" in text for text in fields.values() if isinstance(text, str)):
         raise BadLineError("a NUL character")
     for name in ("visitor_id", "user_id"):

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+from services.common import sites
 from services.common.event import Event
 from services.common.timestamps import rfc3339_ms
 from services.producer.replay import agents
@@ -18,6 +19,7 @@ from services.producer.replay.pages import why_not_a_page
 from services.producer.replay.paths import one_spelling
 from services.producer.replay.report import BadLineError, Report
 from services.producer.replay.validity import NO_SESSION, check_page_path
+from services.producer.site import Site
 
 _origin = re.compile(rb"https?://[^/?#]+", re.IGNORECASE).match
 _unprintable = re.compile(rb"[\x00-\x20\x7f]")
@@ -31,13 +33,14 @@ _CAMPAIGN_MAX_LENGTH = 128
 class Views:
     """Makes a page view of a hit.
 
-    `site` (https://example.org) goes in front of the path to make `page_url`, which a log alone doesn't know.
+    It is of `site`, if that is given, whose address goes in front of the path to make `page_url`, which a log alone
+    doesn't know; else of the host that the line names.
     """
 
     ids: EventIds
     pseudonyms: Pseudonyms
     report: Report
-    site: str | None
+    site: Site | None
     keep_bots: bool
 
     def __call__(self, hit: Hit, line: bytes) -> Found | None:
@@ -73,7 +76,8 @@ class Views:
             visitor_id=self.pseudonyms.of(hit.client, hit.agent),
             page_path=path,
             device_type=agent.device_type,
-            page_url=_if_fits(f"{self.site}{target}") if self.site else None,
+            site=self.site.name if self.site else sites.of_host(hit.host),
+            page_url=_if_fits(f"{self.site.address}{target}") if self.site and self.site.address else None,
             referrer=_if_fits(hit.referrer),
             os=agent.os,
             browser=agent.browser,

@@ -19,6 +19,8 @@ _date = re.compile(rb"\d{4}-\d\d-\d\d[ \t]").match
 _words = re.compile(r'"(?:[^"]|"")*"|\S+').findall
 _FORWARDED = ("x-forwarded-for", "cs(x-forwarded-for)", "cs-x-forwarded-for")
 _REFERRERS = ("cs(referer)", "cs(referrer)")
+# CloudFront's cs(Host) is its own name, x-host-header the one that was asked for.
+_HOSTS = ("x-host-header", "cs-host", "cs(host)")
 _NEEDED = ("date", "time", "c-ip", "cs-method", "sc-status")
 _TWICE_ESCAPED = re.compile(r"%25[0-9A-Fa-f]{2}")
 
@@ -79,6 +81,7 @@ def _hit(fields: dict[str, str], tabs: bool) -> Hit:
         int(status),
         _unescaped(_first(fields, _REFERRERS), tabs=True),
         _unescaped(fields.get("cs(user-agent)", "-"), tabs),
+        _first(fields, _HOSTS),
     )
 
 

@@ -7,6 +7,10 @@ def _type(event_type: str) -> bytes:
     return f'"event_type":"{event_type}"'.encode()
 
 
+def _custom(name: str) -> bytes:
+    return _type("custom") + members(event_name=name)
+
+
 def _click(element: str) -> bytes:
     return members(element=element)
 
@@ -25,6 +29,10 @@ REMOVE_FROM_CART = _type("remove_from_cart")
 BEGIN_CHECKOUT = _type("begin_checkout")
 PURCHASE = _type("purchase")
 FORM_SUBMIT = _type("form_submit")
+NEWSLETTER_SIGNUP = _custom("newsletter_signup")
+VIDEO_PLAY = _custom("video_play")
+WISHLIST_ADD = _custom("wishlist_add")
+SHARE = _custom("share")
 
 ON_BANNER = _click("hero-banner")
 ON_MENU = _click("nav-category")

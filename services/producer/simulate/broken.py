@@ -64,6 +64,8 @@ KINDS: dict[str, Callable[[Fields, Random], bytes]] = {
     "missing_field": _without_a_field,
     "unknown_field": _with(ip_address="203.0.113.7"),
     "unknown_event_type": _with(event_type="teleport"),
+    "custom_without_a_name": _with(event_type="custom", event_name=None),
+    "site_is_an_address": _with(site="https://shop.example/"),
     "wrong_type": _with(quantity="three"),
     "negative_quantity": _with(quantity=-1),
     "null_for_a_required_field": _with(page_path=None),

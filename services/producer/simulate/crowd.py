@@ -8,6 +8,7 @@ from random import Random
 
 from services.common.timestamps import rfc3339_ms
 from services.common.uuid7 import RANDOM_BITS, compose
+from services.producer.simulate.draw import Weighted
 from services.producer.simulate.journey import Journey, Step
 from services.producer.simulate.shop import Shop
 from services.producer.simulate.sources import ORIGINS
@@ -32,11 +33,14 @@ class _Visit:
 
 
 class Crowd:
-    """All visits under way. `late_share` is the share of visits that were made offline and arrive later, entire."""
+    """All visits under way, each to the visitor's own shop.
 
-    def __init__(self, visitors: Visitors, shop: Shop, draw: Random, late_share: float) -> None:
+    `late_share` is the share of visits that were made offline and arrive later, entire.
+    """
+
+    def __init__(self, visitors: Visitors, shops: Weighted[Shop], draw: Random, late_share: float) -> None:
         self._visitors = visitors
-        self._shop = shop
+        self._shops = shops
         self._draw = draw
         self._late_share = late_share
         self._waiting: list[tuple[int, int, _Visit]] = []
@@ -67,7 +71,7 @@ class Crowd:
         self._arrived += 1
         visitor = self._visitors.arrive(now_ms, draw)
         origin = ORIGINS.pick(draw())
-        steps = Journey(self._shop, origin, visitor.appetite * origin.appetite, draw).steps
+        steps = Journey(self._shops.pick(visitor.home), origin, visitor.appetite * origin.appetite, draw).steps
         lag_ms = int(SHORTEST_LAG_MS * 2 ** (draw() * LAG_DOUBLINGS)) if draw() < self._late_share else 0
         session_id = compose(now_ms - lag_ms, self._draw.getrandbits(RANDOM_BITS))
         tail = f',"session_id":"{session_id}"'.encode() + visitor.about + origin.campaign + b"}"

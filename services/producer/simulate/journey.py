@@ -113,6 +113,10 @@ class Journey:
         self._scroll(0.45)
         if self._chance(0.3):
             self._click(actions.ON_GALLERY if self._chance(0.6) else actions.ON_SIZES)
+        if self._chance(0.09):
+            self._do(actions.VIDEO_PLAY, members(product_id=product.product_id), 12_000)
+        if self._chance(0.03):
+            self._do(actions.WISHLIST_ADD, members(product_id=product.product_id), 5_000)
         if self._tempted(TO_CART):
             return self._put_in_cart(product)
         return self._wander(product)
@@ -151,6 +155,9 @@ class Journey:
         self._scroll(0.5)
         if self._chance(0.03):
             self._do(actions.FORM_SUBMIT, actions.NEWSLETTER_FORM, 9_000)
+            self._do(actions.NEWSLETTER_SIGNUP, b"", 200)
+        if self._chance(0.08):
+            self._do(actions.SHARE, b"", 15_000)
         going = self._draw()
         return "blog" if going < 0.2 else self._leave_by(actions.ON_CARD, "product") if going < 0.42 else "exit"
 

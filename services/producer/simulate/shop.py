@@ -1,14 +1,19 @@
-"""The shop: its pages, its products and what they are called. It is the same shop in every run, whatever the seed."""
+"""The shop: its pages, its products and what they are called. It is the same shop in every run, whatever the seed.
+
+Each site is a shop of its own, with the same pages and products.
+"""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from faker import Faker
 
 from services.producer.simulate.draw import Weighted, by_rank, members
+from services.producer.site import SHOP, Site
 
 SHOP_SEED = 20_240_229
-ADDRESS = "https://shop.example"
 NAME = "Fern & Flint"
 CURRENCY = "EUR"
 PRODUCTS_PER_CATEGORY = 30
@@ -34,10 +39,10 @@ class Page:
 
     __slots__ = ("about", "as_referrer", "path", "url")
 
-    def __init__(self, path: str, title: str) -> None:
+    def __init__(self, site: Site, path: str, title: str) -> None:
         self.path = path
-        self.url = ADDRESS + path
-        self.about = members(page_path=path, page_url=self.url, page_title=f"{title} | {NAME}")
+        self.url = (site.address or f"https://{site.name}") + path
+        self.about = members(site=site.name, page_path=path, page_url=self.url, page_title=f"{title} | {NAME}")
         self.as_referrer = members(referrer=self.url)
 
 
@@ -59,27 +64,28 @@ class Product:
 class Shop:
     """All pages, the popular ones first in their pools."""
 
-    def __init__(self) -> None:
+    def __init__(self, site: Site = SHOP) -> None:
         faker = Faker("en_US")
         faker.seed_instance(SHOP_SEED)
         shuffle = random.Random(SHOP_SEED).shuffle
-        self.home = Page("/", "Home")
-        self.search = Page("/search", "Search")
-        self.cart = Page("/cart", "Your cart")
-        self.account = Page("/account/login", "Sign in")
-        self.shipping = Page("/checkout/shipping", "Shipping")
-        self.payment = Page("/checkout/payment", "Payment")
-        self.thanks = Page("/checkout/thank-you", "Thank you")
-        self.help = by_rank([Page(f"/help/{name}", title) for name, title in _HELP.items()])
-        categories = [Page(f"/c/{name}", name.capitalize()) for name in _CATEGORIES]
-        shelves = [_shelf(faker, number) for number in range(len(_CATEGORIES))]
+        page = partial(Page, site)
+        self.home = page("/", "Home")
+        self.search = page("/search", "Search")
+        self.cart = page("/cart", "Your cart")
+        self.account = page("/account/login", "Sign in")
+        self.shipping = page("/checkout/shipping", "Shipping")
+        self.payment = page("/checkout/payment", "Payment")
+        self.thanks = page("/checkout/thank-you", "Thank you")
+        self.help = by_rank([page(f"/help/{name}", title) for name, title in _HELP.items()])
+        categories = [page(f"/c/{name}", name.capitalize()) for name in _CATEGORIES]
+        shelves = [_shelf(faker, page, number) for number in range(len(_CATEGORIES))]
         self.categories = by_rank(list(enumerate(categories)), 0.7)
         self.shelves: list[Weighted[Product]] = [by_rank(shelf) for shelf in shelves]
         products = [product for shelf in shelves for product in shelf]
         shuffle(products)
         self.products = by_rank(products)
         titles = [faker.unique.catch_phrase() for _ in range(ARTICLES)]
-        self.articles = by_rank([Page(f"/blog/{_slug(title)}", title) for title in titles])
+        self.articles = by_rank([page(f"/blog/{_slug(title)}", title) for title in titles])
         words = sorted({noun.lower() for _, _, nouns in _CATEGORIES.values() for noun in nouns})
         shuffle(words)
         self.searches = by_rank([*words, *(f"{faker.color_name().lower()} {word}" for word in words)])
@@ -90,15 +96,15 @@ def decimal_text(cents: int) -> str:
     return f"{cents // 100}.{cents % 100:02d}"
 
 
-def _shelf(faker: Faker, category: int) -> list[Product]:
+def _shelf(faker: Faker, page: Callable[[str, str], Page], category: int) -> list[Product]:
     name = list(_CATEGORIES)[category]
     cheapest, dearest, nouns = _CATEGORIES[name]
     products = []
     for number in range(PRODUCTS_PER_CATEGORY):
         title = f"{faker.last_name()} {nouns[number % len(nouns)]} {faker.color_name()}"
         euros = cheapest + int((dearest - cheapest) * faker.random.random() ** 2)
-        page = Page(f"/p/{_slug(title)}", title)
-        products.append(Product(f"{name[:3].upper()}-{number + 101}", euros * 100 + 90, page, category))
+        product_id = f"{name[:3].upper()}-{number + 101}"
+        products.append(Product(product_id, euros * 100 + 90, page(f"/p/{_slug(title)}", title), category))
     return products
 
 

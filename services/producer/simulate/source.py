@@ -12,6 +12,7 @@ from services.producer.settings import SimulateSettings
 from services.producer.simulate import clocks
 from services.producer.simulate.broken import break_one
 from services.producer.simulate.crowd import Crowd
+from services.producer.simulate.draw import by_rank
 from services.producer.simulate.shop import Shop
 from services.producer.simulate.visitors import HOUR_MS, Visitors, busyness
 from services.producer.source import Message
@@ -23,7 +24,7 @@ LONGEST_MS_PER_EVENT = 1_000
 
 
 class Simulation:
-    """Visitors of the shop, as a source.
+    """Visitors of one shop or several, as a source.
 
     When events happen: with a rate, or for ever, now, by the wall clock. A number of events without a rate is spread
     over the hours before now, by the day curve. With a start, the clock begins there: the same events every time.
@@ -31,7 +32,7 @@ class Simulation:
 
     def __init__(self, settings: SimulateSettings) -> None:
         self._settings = settings
-        self._shop = Shop()
+        self._shops = by_rank([Shop(site) for site in settings.producer_site])
         self._visitors = Visitors(settings.producer_visitors)
         self._clock()
 
@@ -43,7 +44,7 @@ class Simulation:
     def _messages(self) -> Iterator[Message]:
         settings = self._settings
         draw = Random(settings.producer_seed)
-        crowd = Crowd(self._visitors, self._shop, draw, settings.producer_late_share)
+        crowd = Crowd(self._visitors, self._shops, draw, settings.producer_late_share)
         remembered: deque[tuple[bytes, bytes]] = deque(maxlen=REMEMBERED)
         invalid = settings.producer_invalid_share
         unusual = invalid + settings.producer_duplicate_share

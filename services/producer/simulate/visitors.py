@@ -71,11 +71,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody; `about` is what every one of their events says of them."""
+    """Somebody; `about` is what every one of their events says of them, `home` where among the sites theirs is."""
 
     visitor_id: bytes
     about: bytes
     appetite: float
+    home: float
 
 
 class Visitors:
@@ -104,7 +105,8 @@ class Visitors:
         registered = (bits >> 32 & 0xFFFF) < REGISTERED_SHARE * 0x10000
         user = f',"user_id":"u{_mix(bits):016x}"' if registered else ""
         about = f',"visitor_id":"{visitor_id}"{user}'.encode() + device.about + place.about
-        return Visitor(visitor_id.encode(), about, device.appetite * (1.3 if registered else 1.0))
+        appetite = device.appetite * (1.3 if registered else 1.0)
+        return Visitor(visitor_id.encode(), about, appetite, (bits >> 48) / 0x10000)
 
 
 def busyness(now_ms: int) -> float:

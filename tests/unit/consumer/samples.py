@@ -29,6 +29,8 @@ _WHOLE: dict[str, Any] = {
     "visitor_id": "visitor-1",
     "page_path": "/product/1",
     "device_type": "mobile",
+    "site": "shop.example",
+    "event_name": "add",
     "user_id": "user-1",
     "page_url": "https://shop.example/product/1?color=red",
     "page_title": "Lamp",

@@ -43,7 +43,12 @@ _CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "event_id": _mostly(_ids, "x" * 36, "", compose(NOW_MS, 0xABC).upper(), compose(NOW_MS, 1)[:-1] + "\n"),
     "session_id": _mostly(_ids, compose(NOW_MS, 1) + "0000", compose(NOW_MS, 1)[:32]),
     "event_time": _mostly(_times_ms.map(rfc3339_ms), "2026-02-30T00:00:00.000Z", "2026-08-31T24:00:00.000Z", "now"),
-    "event_type": _mostly(st.sampled_from(["click", "purchase"]), "refund", None),
+    "event_type": _mostly(st.sampled_from(["click", "purchase", "custom"]), "refund", None),
+    "event_name": _mostly(st.none(), "", "signup", "x" * 65),
+    "site": _mostly(st.none() | _texts, "Shop.Example", "-", "a" * 64, "shop.example:443"),
+    "page_url": _mostly(
+        st.none() | _texts, "https://www.Shop.example:8443/a?b", "http://[::1]/", "https://müller.example/"
+    ),
     "visitor_id": _texts.filter(bool),
     "user_id": st.none() | _texts,
     "page_path": _mostly(_texts, "/" * 512, "ß" * 257),

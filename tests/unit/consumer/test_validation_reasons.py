@@ -3,12 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from msgspec import json
 
+from services.common.event import COLUMNS
 from services.common.timestamps import rfc3339_ms, to_unix_ms
 from services.common.uuid7 import compose, lower_bound
 from services.consumer.faults import REASONS, Invalid
 from services.consumer.limits import EARLIEST, Limits
+from services.consumer.validation import Validator
 from tests.unit.consumer.samples import (
+    LIMITS,
     MAX_BYTES,
     NOW,
     NOW_MS,
@@ -38,7 +42,7 @@ def test_a_valid_event_becomes_a_row_with_the_fields_in_the_columns_order() -> N
 def test_only_seven_fields_are_needed() -> None:
     needed = {"event_id", "event_time", "event_type", "session_id", "visitor_id", "page_path", "device_type"}
     row = accepted(without(*fields().keys() - needed))
-    assert {name for name, value in row.items() if value is not None} == needed | {"batch_id"}
+    assert {name for name, value in row.items() if value is not None} == needed | {"site", "batch_id"}
 
 
 def test_a_message_without_value_is_a_tombstone() -> None:
@@ -97,7 +101,8 @@ def test_bytes_that_are_no_text_at_all_are_not_utf8() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["visitor_id", "user_id", "page_path", "page_title", "city", "utm_campaign", "element"]
+    "name",
+    ["visitor_id", "user_id", "page_path", "page_title", "city", "utm_campaign", "element", "site", "event_name"],
 )
 def test_a_nul_character_in_a_field_is_refused(name: str) -> None:
     assert reason(event(**{name: "a\0b"})) == "nul_character"
@@ -167,6 +172,10 @@ def test_an_unknown_field_is_an_invalid_field(name: str) -> None:
         {"device_type": "Mobile"},
         {"device_type": "watch"},
         {"os": "x" * 65},
+        {"event_name": ""},
+        {"event_name": "x" * 65},
+        {"event_name": 5},
+        {"event_type": "custom", "event_name": ["signup"]},
         {"country": "de"},
         {"country": "D"},
         {"country": "DEU"},
@@ -222,12 +231,76 @@ def test_a_field_of_the_wrong_type_or_form_is_invalid(change: dict[str, object])
         {"value": "007.10"},
         {"user_id": None},
         {"city": ""},
+        {"site": "a"},
+        {"site": "a" * 63},
+        {"event_name": "ß" * 64},
+        {"event_type": "custom", "event_name": "video play \U0001f642"},
     ],
     ids=str,
 )
 def test_the_last_of_what_is_allowed_is_accepted(change: dict[str, object]) -> None:
     row = accepted(event(**change))
     assert {name: row[name] for name in change} == change
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        *("", " ", "-", "..", "a" * 64, "shop example", "shop.example:443", "https://shop.example/", "shop/blog"),
+        *("müller.example", "\u212aiosk", "[::1]", "shop\n", "jane@shop.example", 5, ["shop"]),
+    ],
+)
+def test_a_site_that_is_no_name_is_refused_although_the_url_would_give_one(site: object) -> None:
+    result = outcome(event(site=site))
+    assert isinstance(result, Invalid)
+    assert result.reason == "invalid_field"
+    assert "site" in result.message
+
+
+def test_a_site_is_kept_in_lower_case_whatever_the_url_says() -> None:
+    assert accepted(event(site="Blog.Example", page_url="https://shop.example/"))["site"] == "blog.example"
+    assert accepted(event(site="www.shop.example"))["site"] == "www.shop.example"
+
+
+@pytest.mark.parametrize(
+    ("page_url", "site"),
+    [
+        ("https://WWW.Shop.example:8443/p?a=b", "shop.example"),
+        ("https://shop.example./", "shop.example"),
+        ("https://[::1]/", "default"),
+        ("https://müller.example/", "default"),
+        ("https://" + "a" * 64 + "/", "default"),
+        ("/p", "default"),
+        (None, "default"),
+    ],
+)
+def test_an_event_that_names_no_site_is_of_its_url_s_else_of_the_default(page_url: str | None, site: str) -> None:
+    assert accepted(event(site=None, page_url=page_url))["site"] == site
+    given = fields(page_url=page_url)
+    del given["site"]
+    assert accepted(json.encode(given))["site"] == site
+
+
+def test_the_default_site_is_what_the_consumer_is_told() -> None:
+    value = event(site=None, page_url=None)
+    odd = event(site=None, page_url=None, page_path="/größe")
+    rows = Validator("shop").check([value], LIMITS, 1) + Validator("shop").check([value, odd], LIMITS, 1)
+    assert [row[COLUMNS.index("site")] for row in rows] == ["shop"] * 3
+
+
+def test_a_custom_event_needs_a_name() -> None:
+    assert accepted(event(event_type="custom", event_name="signup"))["event_name"] == "signup"
+    for value in (
+        event(event_type="custom", event_name=None),
+        event(event_type="custom").replace(b'"event_name":"add",', b""),
+    ):
+        result = outcome(value)
+        assert isinstance(result, Invalid)
+        assert result == ("missing_field", "event_name is missing: a custom event needs one")
+
+
+def test_the_name_of_any_other_event_is_kept() -> None:
+    assert accepted(event(event_type="click", event_name="signup"))["event_name"] == "signup"
 
 
 @pytest.mark.parametrize("name", ["event_id", "session_id"])

@@ -49,4 +49,9 @@ def test_options_of_the_producer_are_taken(tmp_path: Path, monkeypatch: pytest.M
     log.touch()
     _run("--visitors", "50", "--span-hours", "3")
     _run("--replay", str(log), "--map", "user=x", str(log))
-    assert len(ran) == 2
+    _run("--site", "shop.example,blog.example")
+    _run("--replay", str(log), "--site", "shop.example")
+    assert [options.producer_arguments()[-2:] for options in ran[2:]] == [
+        ["--site", "shop.example,blog.example"],
+        ["--site", "shop.example"],
+    ]

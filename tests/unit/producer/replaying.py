@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from services.common.event import Event
+from services.consumer.faults import Invalid
 from services.consumer.limits import Limits
-from services.consumer.validation import Validator
+from services.consumer.validation import Row, Validator
 from services.producer.replay import mapping
 from services.producer.replay.files import InputFile
 from services.producer.replay.report import Report
@@ -91,12 +92,19 @@ def replay_files(
     given = mapping.parse(",".join(maps or []), ",".join(events or []))
     replay = Replay([InputFile(file) for file in files], Options(given, **options), report)
     messages = list(replay)
-    limits = Limits.at(datetime.now(UTC), retention_days=0, max_bytes=1 << 20)
-    for row in Validator().check([message.value for message in messages], limits, 1):
-        assert type(row) is tuple, row
+    validated(messages)
     assert report.events.total() == report.found == len(messages)
     assert report.unaccounted() == 0, "lines = events + left out + bad + passed over"
     return Replayed(messages, report, replay)
+
+
+def validated(messages: list[Message]) -> list[Row]:
+    """The rows that the consumer makes of them."""
+    limits = Limits.at(datetime.now(UTC), retention_days=0, max_bytes=1 << 20)
+    rows = Validator().check([message.value for message in messages], limits, 1)
+    for row in rows:
+        assert not isinstance(row, Invalid), row
+    return rows
 
 
 def replay_lines(folder: Path, *lines: str | bytes, name: str = "access.log", **options: Any) -> Replayed:

@@ -79,6 +79,17 @@ def test_names_of_event_types_are_translated(tmp_path: Path) -> None:
     assert [event.event_type for event in replayed.events] == ["product_view", "purchase", "click"]
 
 
+def test_a_type_translated_to_custom_keeps_its_name_and_so_does_one_with_a_column_for_it(tmp_path: Path) -> None:
+    translated = replay_rows(tmp_path, "1431857103,u1,signup,/a", events=["signup=custom"]).event
+    assert (translated.event_type, translated.event_name) == ("custom", "signup")
+    maps = [*MAPS, "event_name=page"]
+    named = replay_rows(tmp_path, "1431857103,u1,signup,/a", maps=maps, events=["signup=custom"]).event
+    assert named.event_name == "/a"
+    assert dict(replay_rows(tmp_path, "1431857103,u1,custom,/a").report.bad) == {
+        "event_name is missing: a custom event needs one": 1
+    }
+
+
 def test_columns_that_are_not_mapped_go_nowhere(tmp_path: Path) -> None:
     replayed = replay_rows(
         tmp_path,

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.producer.replay.weblog import NOT_A_LOG_LINE
+from services.producer.site import parse
 from tests.unit.producer.replaying import FIREFOX, GOOGLEBOT, log_line, replay_lines
 
 
@@ -188,9 +189,9 @@ def test_the_pseudonym_depends_on_address_user_agent_and_key(tmp_path: Path) -> 
     assert len({visitor(), visitor(address="192.0.2.2"), visitor(agent="another"), visitor(key="secret")}) == 4
 
 
-def test_the_site_makes_urls_of_paths(tmp_path: Path) -> None:
-    replayed = replay_lines(tmp_path, log_line(request="GET /a?b=c HTTP/1.1"), site="https://example.org")
-    assert replayed.event.page_url == "https://example.org/a?b=c"
+def test_the_address_of_the_site_makes_urls_of_paths(tmp_path: Path) -> None:
+    replayed = replay_lines(tmp_path, log_line(request="GET /a?b=c HTTP/1.1"), site=parse("https://www.example.org/"))
+    assert (replayed.event.site, replayed.event.page_url) == ("example.org", "https://www.example.org/a?b=c")
 
 
 def test_optional_texts_that_are_too_long_are_left_out_not_cut(tmp_path: Path) -> None:
@@ -198,8 +199,14 @@ def test_optional_texts_that_are_too_long_are_left_out_not_cut(tmp_path: Path) -
         request=f"GET /a?utm_source={'s' * 129}&utm_medium={'m' * 128} HTTP/1.1",
         referrer="https://x.example/" + "r" * 2048,
     )
-    event = replay_lines(tmp_path, line, site="https://example.org").event
+    event = replay_lines(tmp_path, line, site=parse("https://example.org")).event
     assert (event.referrer, event.utm_source, event.utm_medium) == (None, None, "m" * 128)
+
+
+def test_a_url_that_is_too_long_leaves_the_site_as_it_is(tmp_path: Path) -> None:
+    line = log_line(request=f"GET /a?{'b' * 2048} HTTP/1.1")
+    event = replay_lines(tmp_path, line, site=parse("https://example.org")).event
+    assert (event.page_url, event.site) == (None, "example.org")
 
 
 def test_an_empty_line_is_no_bad_line(tmp_path: Path) -> None:

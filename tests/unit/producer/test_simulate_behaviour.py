@@ -7,7 +7,6 @@ from itertools import pairwise
 
 from services.common import uuid7
 from services.common.event import Event
-from services.producer.simulate.shop import ADDRESS
 from services.producer.simulate.visitors import HOUR_MS, busyness
 from tests.unit.producer.simulating import START, decode, simulate, visits
 
@@ -46,7 +45,7 @@ def test_every_page_is_opened_from_the_one_before() -> None:
     for visit in _visits():
         pages = [event for event in visit if event.event_type == "page_view"]
         assert pages[0] is visit[0]
-        assert not (pages[0].referrer or "").startswith(ADDRESS)
+        assert not (pages[0].referrer or "").startswith("https://shop.example")
         for before, after in pairwise(pages):
             assert after.referrer == before.page_url
 
@@ -141,3 +140,15 @@ def test_many_visits_are_under_way_at_once() -> None:
     first_thousand = [decode(message.value).session_id for message in simulate(100_000, producer_span_hours=1)[-1000:]]
     changes = sum(before != after for before, after in pairwise(first_thousand))
     assert changes > 950
+
+
+def test_a_few_per_cent_are_custom_events_that_say_what_they_are() -> None:
+    events = [event for visit in _visits() for event in visit]
+    names = Counter(event.event_name for event in events if event.event_type == "custom")
+    assert names.keys() == {"newsletter_signup", "video_play", "wishlist_add", "share"}
+    assert 0.01 < names.total() / len(events) < 0.05
+    assert not any(event.event_name for event in events if event.event_type != "custom")
+
+
+def test_unless_told_otherwise_there_is_one_site() -> None:
+    assert {event.site for visit in _visits() for event in visit} == {"shop.example"}
