@@ -190,6 +190,7 @@ def _session(events: list[Event]) -> dict[str, Any]:
     kinds = Counter(e["event_type"] for e in events)
     bought = [e for e in events if is_type(e, "purchase")]
     return {
+        "site": site(first),
         "visitor_id": first["visitor_id"],
         "started_at": moment(first),
         "ended_at": moment(last),
@@ -203,7 +204,7 @@ def _session(events: list[Event]) -> dict[str, Any]:
         "add_to_cart": kinds["add_to_cart"],
         "purchases": kinds["purchase"],
         "converted": bool(bought),
-        "purchased_at": min(map(moment, bought), default=None),
+        "converted_at": min(map(moment, bought), default=None),
         "revenue": sum((Decimal(e.get("value") or 0) for e in bought), Decimal(0)),
         "currency": max((text(e, "currency") for e in bought), default=""),
         "furthest_step": max(FUNNEL.get(e["event_type"], 0) for e in events),
@@ -262,31 +263,32 @@ def source_metrics(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]],
     )
 
 
-def moves(events: list[Event]) -> Iterable[tuple[Event, Event]]:
-    """From page view to page view within a session."""
+def moves(events: list[Event], of_site: str | None = None) -> Iterable[tuple[Event, Event]]:
+    """From page view to page view within a session; only those that left a page of this site, if given."""
     views: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(events, key=lambda e: (moment(e), e["event_id"])):
         if is_type(event, "page_view"):
             views[event["session_id"]].append(event)
-    return [move for seen in views.values() for move in pairwise(seen)]
+    found = [move for seen in views.values() for move in pairwise(seen)]
+    return [(a, b) for a, b in found if of_site in (None, site(a))]
 
 
-def path(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+def path(bucket: Callable[[datetime], Any]) -> Callable[..., Rows]:
     """How often from which page to which."""
 
-    def count(events: list[Event]) -> Rows:
-        found = Counter((bucket(moment(a)), a["page_path"], b["page_path"]) for a, b in moves(events))
+    def count(events: list[Event], of_site: str | None = None) -> Rows:
+        found = Counter((bucket(moment(a)), a["page_path"], b["page_path"]) for a, b in moves(events, of_site))
         return {key: (number,) for key, number in found.items()}
 
     return count
 
 
-def page_time(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+def page_time(bucket: Callable[[datetime], Any]) -> Callable[..., Rows]:
     """Page views that another followed, and the time in between, at most half an hour each, by page and device."""
 
-    def count(events: list[Event]) -> Rows:
+    def count(events: list[Event], of_site: str | None = None) -> Rows:
         found: dict[tuple[Any, ...], tuple[int, int]] = {}
-        for a, b in moves(events):
+        for a, b in moves(events, of_site):
             key = bucket(moment(a)), a["page_path"], a["device_type"]
             time_ms = min((moment(b) - moment(a)) // timedelta(milliseconds=1), 1_800_000)
             views, total_ms = found.get(key, (0, 0))
@@ -361,32 +363,81 @@ def visitor_cohort(events: list[Event]) -> Rows:
     return {key: (count,) for key, count in found.items()}
 
 
+def custom_event(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]], Rows]:
+    """Events of no fixed type, by name, page and device."""
+    return lambda events: tally(
+        (e for e in events if is_type(e, "custom")),
+        lambda e: (bucket(moment(e)), e["event_name"], e["page_path"], e["device_type"]),
+        lambda _e: (1,),
+    )
+
+
+def with_site(rows: Callable[[list[Event]], Rows], at: int = 1) -> Callable[[list[Event]], Rows]:
+    """The same by the site of each event, which is the key's column `at`."""
+
+    def count(events: list[Event]) -> Rows:
+        by_site: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            by_site[site(event)].append(event)
+        return _with_site({of: rows(members) for of, members in by_site.items()}, at)
+
+    return count
+
+
+def with_site_of_session(rows: Callable[[list[Event]], Rows]) -> Callable[[list[Event]], Rows]:
+    """The same by the site of each session: that of its first event."""
+
+    def count(events: list[Event]) -> Rows:
+        of_session = {str(session_id): s["site"] for session_id, s in sessions(events).items()}
+        by_site: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            by_site[of_session[event["session_id"]]].append(event)
+        return _with_site({of: rows(members) for of, members in by_site.items()}, 1)
+
+    return count
+
+
+def with_site_left(rows: Callable[[list[Event], str], Rows]) -> Callable[[list[Event]], Rows]:
+    """The same by the site of the page that was left."""
+
+    def count(events: list[Event]) -> Rows:
+        return _with_site({of: rows(events, of) for of in set(map(site, events))}, 1)
+
+    return count
+
+
+def _with_site(by_site: dict[str, Rows], at: int) -> Rows:
+    return {(*key[:at], of, *key[at:]): values for of, rows in by_site.items() for key, values in rows.items()}
+
+
 ROLLUPS: dict[str, Callable[[list[Event]], Rows]] = {
-    "traffic_minute": traffic(minute),
-    "traffic_hour": traffic(hour),
-    "geography_hour": geography_hour,
-    "page_hour": page(hour),
-    "page_day": page(day),
-    "element_hour": element(hour),
-    "element_day": element(day),
-    "product_hour": product(hour),
-    "product_day": product(day),
-    "visitor_day": visitor_day,
-    "visitor_count": visitor_count,
+    "traffic_minute": with_site(traffic(minute)),
+    "traffic_hour": with_site(traffic(hour)),
+    "geography_hour": with_site(geography_hour),
+    "page_hour": with_site(page(hour)),
+    "page_day": with_site(page(day)),
+    "element_hour": with_site(element(hour)),
+    "element_day": with_site(element(day)),
+    "product_hour": with_site(product(hour)),
+    "product_day": with_site(product(day)),
+    "custom_event_hour": with_site(custom_event(hour)),
+    "custom_event_day": with_site(custom_event(day)),
+    "visitor_day": with_site(visitor_day, 0),
+    "visitor_count": with_site(visitor_count, 2),
     "session": session,
-    "session_hour": session_metrics(hour),
-    "session_day": session_metrics(day),
-    "source_hour": source_metrics(hour),
-    "source_day": source_metrics(day),
-    "path_hour": path(hour),
-    "path_day": path(day),
-    "path_week": path(lambda time: week(day(time))),
-    "page_time_hour": page_time(hour),
-    "page_time_day": page_time(day),
-    "page_visit_hour": page_visit(hour),
-    "page_visit_day": page_visit(day),
-    "revenue_hour": revenue(hour),
-    "revenue_day": revenue(day),
-    "conversion_path_hour": conversion_path_hour,
-    "visitor_cohort": visitor_cohort,
+    "session_hour": with_site_of_session(session_metrics(hour)),
+    "session_day": with_site_of_session(session_metrics(day)),
+    "source_hour": with_site_of_session(source_metrics(hour)),
+    "source_day": with_site_of_session(source_metrics(day)),
+    "path_hour": with_site_left(path(hour)),
+    "path_day": with_site_left(path(day)),
+    "path_week": with_site_left(path(lambda time: week(day(time)))),
+    "page_time_hour": with_site_left(page_time(hour)),
+    "page_time_day": with_site_left(page_time(day)),
+    "page_visit_hour": with_site_of_session(page_visit(hour)),
+    "page_visit_day": with_site_of_session(page_visit(day)),
+    "revenue_hour": with_site(revenue(hour)),
+    "revenue_day": with_site(revenue(day)),
+    "conversion_path_hour": with_site_of_session(conversion_path_hour),
+    "visitor_cohort": with_site(visitor_cohort, 2),
 }

@@ -290,7 +290,7 @@ def _upstream(reads: Mapping[str, Sequence[str]], names: list[str]) -> set[str]:
     return found
 
 
-_DEFINITIONS: LiteralString = """
+_DEFINITIONS = """
 WITH RECURSIVE rewrite AS (
     SELECT r.ev_class AS view, d.refclassid, d.refobjid
     FROM pg_rewrite AS r
@@ -327,6 +327,11 @@ text (rollup, text) AS (
     JOIN pg_proc AS f ON s.classid = 'pg_proc'::regclass AND f.oid = s.objid
         AND f.pronamespace = 'clickstream'::regnamespace
     UNION ALL
+    SELECT s.rollup, g.goal
+    FROM reads AS s
+    CROSS JOIN ({goals}) AS g (goal)
+    WHERE s.classid = 'pg_class'::regclass AND s.objid = to_regclass('clickstream.goal')
+    UNION ALL
     SELECT c.relname, a.attname || ' ' || col_description(c.oid, a.attnum)
     FROM pg_class AS c
     JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -338,5 +343,7 @@ FROM (SELECT DISTINCT rollup FROM reads) AS s
 
 
 def definitions(connection: psycopg.Connection[Any]) -> dict[str, list[str]]:
-    """All that says what each rollup counts: the views and functions that lead to it, and how its columns merge."""
-    return dict(connection.execute(_DEFINITIONS).fetchall())
+    """All that says what each rollup counts: the views and functions that lead to it, goals, and how columns merge."""
+    has_goals = connection.execute("SELECT to_regclass('clickstream.goal') IS NOT NULL").fetchone() == (True,)
+    goals = "SELECT g::text FROM clickstream.goal AS g" if has_goals else "SELECT NULL LIMIT 0"
+    return dict(connection.execute(_DEFINITIONS.format(goals=goals).encode()).fetchall())

@@ -47,7 +47,7 @@ def _migrate_schema(settings: MigrateSettings, logger: log.Logger) -> None:
     with connect(settings, "clickstream-migrate", autocommit=True) as connection:
         for advice in roles.create(connection, settings):
             logger.warning(advice)
-        applied = schema.apply(connection, schema.read())
+        applied = schema.apply(connection, schema.read(), settings.goals)
     logger.info("schema is up to date", applied=applied)
 
 

@@ -14,6 +14,7 @@ from services.common.errors import UserError
 from services.common.postgres import Connection, primary
 from services.common.rollups import definitions
 from services.migrate import repeatable, twins, versioned
+from services.migrate.goals import Goals, are_written, write
 from services.migrate.repeatable import Repeatable
 from services.migrate.versioned import Migration
 
@@ -58,8 +59,10 @@ def read(folder: Path = FOLDER) -> Schema:
     return Schema(versioned.read(folder / "versioned"), repeatable.read(folder / "repeatable"))
 
 
-def apply(connection: Connection, schema: Schema) -> list[str]:
+def apply(connection: Connection, schema: Schema, goals: Goals | None = None) -> list[str]:
     """Bring an autocommit connection's database up to date; returns the names of the migrations applied now.
+
+    `goals` say which events are a conversion; without, as the database has it, and in a new one that purchases are.
 
     One of a newer version that works with this one is left as it is. Rollups that count something else from now on
     are to be filled anew.
@@ -75,8 +78,12 @@ def apply(connection: Connection, schema: Schema) -> list[str]:
             pending = versioned.pending(connection, schema.migrations)
         except versioned.NewerError:
             return []
-        if pending or not repeatable.is_current(connection, schema.repeatables):
-            _change(connection, pending, schema.repeatables)
+        if (
+            pending
+            or not repeatable.is_current(connection, schema.repeatables)
+            or (goals is not None and not are_written(connection, goals))
+        ):
+            _change(connection, pending, schema.repeatables, goals)
         connection.execute(_GRANTS.read_bytes())
     return [migration.name for migration in pending]
 
@@ -90,7 +97,10 @@ def missing(connection: Connection, schema: Schema) -> list[str]:
     return versioned.missing(connection, schema.migrations)
 
 
-def _change(connection: Connection, pending: list[Migration], repeatables: list[Repeatable]) -> None:
+def _change(
+    connection: Connection, pending: list[Migration], repeatables: list[Repeatable], goals: Goals | None
+) -> None:
+    is_new = not versioned.has(connection, "clickstream.goal")
     if pending and versioned.has(connection, locks.REBUILD):
         locks.take(connection, locks.REBUILD, _LOCK_SECONDS)
     before = definitions(connection)
@@ -99,6 +109,8 @@ def _change(connection: Connection, pending: list[Migration], repeatables: list[
             _bring_up(connection, pending, repeatables)
     except _IN_THE_WAY:
         _bring_up_anew(connection, pending, repeatables)
+    if versioned.has(connection, "clickstream.goal") and (is_new or goals is not None):
+        write(connection, goals or {})
     after = definitions(connection)
     if changed := [name for name, text in after.items() if before.get(name, text) != text]:
         locks.take(connection, locks.REBUILD, _LOCK_SECONDS)

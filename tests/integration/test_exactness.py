@@ -90,7 +90,7 @@ def test_rebuild_restores_every_rollup_from_raw_events_while_a_tail_is_pending(m
         for table in ("traffic_minute", "session", "session_hour", "visitor_day", "visitor_count", "path_hour"):
             owner.execute(f"DELETE FROM {table} WHERE ctid IN (SELECT ctid FROM {table} LIMIT 7)")
         owner.execute("UPDATE product_hour SET revenue = revenue + 1")
-        owner.execute("INSERT INTO element_day VALUES ('2026-08-30', '/nowhere', 'ghost', 'tablet', 5)")
+        owner.execute("INSERT INTO element_day VALUES ('2026-08-30', 's', '/nowhere', 'ghost', 'tablet', 5)")
         progress: list[tuple[int, int]] = []
         changed = rebuild(settings, lambda done, total: progress.append((done, total)))
         assert_exact(owner)

@@ -40,7 +40,7 @@ BY_COUNTRY = (
         "9001_add_country_to_element.sql",
         "".join(
             f"ALTER TABLE element_{by} ADD COLUMN country text COLLATE \"C\" NOT NULL DEFAULT '', "
-            f"DROP CONSTRAINT element_{by}_pkey, ADD PRIMARY KEY ({by}, page_path, element, device_type, country);"
+            f"DROP CONSTRAINT element_{by}_pkey, ADD PRIMARY KEY ({by}, site, page_path, element, device_type, country);"
             for by in ("hour", "day")
         ),
     ),
@@ -48,9 +48,9 @@ BY_COUNTRY = (
         "rollups/element_hour.sql",
         """
 CREATE OR REPLACE VIEW element_hour_pending AS
-SELECT date_bin('1 hour', event_time, 'epoch'::timestamptz) AS hour, page_path, coalesce(element, '') AS element,
-    device_type, coalesce(country, '') AS country, count(*) AS clicks
-FROM pending_event WHERE event_type = 'click' GROUP BY 1, 2, 3, 4, 5;
+SELECT date_bin('1 hour', event_time, 'epoch'::timestamptz) AS hour, site, page_path,
+    coalesce(element, '') AS element, device_type, coalesce(country, '') AS country, count(*) AS clicks
+FROM pending_event WHERE event_type = 'click' GROUP BY 1, 2, 3, 4, 5, 6;
 """,
     ),
 )

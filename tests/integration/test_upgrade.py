@@ -178,8 +178,8 @@ def test_a_twin_that_is_not_changed_with_its_rollup_is_refused(owner: Connection
 
 def test_a_twin_that_is_new_has_the_sums_of_what_is_there(owner: Connection) -> None:
     owner.execute(
-        "INSERT INTO geography_hour VALUES ('2020-03-01 10:00Z', 'NL', '', 3, 2, 1), "
-        "('2020-03-01 23:00Z', 'NL', '', 1, 0, 0), ('2020-03-02 00:00Z', 'NL', '', 5, 0, 0)"
+        "INSERT INTO geography_hour VALUES ('2020-03-01 10:00Z', 's', 'NL', '', 3, 2, 1), "
+        "('2020-03-01 23:00Z', 's', 'NL', '', 1, 0, 0), ('2020-03-02 00:00Z', 's', 'NL', '', 5, 0, 0)"
     )
     twin = Migration("9003_twin.sql", "COMMENT ON TABLE geography_hour IS 'twins: day, week';")
     schema.apply(owner, schema.read().extended(twin))

@@ -11,6 +11,7 @@ WITH added AS (
         session_id,
         event_id,
         event_time,
+        site,
         page_path,
         device_type,
         coalesce(lag(event_id) OVER session, '00000000-0000-0000-0000-000000000000') AS previous_id,
@@ -27,14 +28,14 @@ known AS (
     CROSS JOIN LATERAL (SELECT t.* FROM session AS t WHERE t.session_id = a.session_id OFFSET 0) AS s
 ),
 page_view AS (
-    SELECT session_id, event_id, event_time, page_path, device_type, true AS pending
+    SELECT session_id, event_id, event_time, site, page_path, device_type, true AS pending
     FROM added
     UNION ALL
     (
-        SELECT k.session_id, e.event_id, e.event_time, e.page_path, e.device_type, false
+        SELECT k.session_id, e.event_id, e.event_time, e.site, e.page_path, e.device_type, false
         FROM known AS k
         CROSS JOIN LATERAL (
-            SELECT i.event_id, i.event_time, i.page_path, i.device_type
+            SELECT i.event_id, i.event_time, i.site, i.page_path, i.device_type
             FROM event AS i
             WHERE k.previous_time <= k.ended_at
                 AND k.event_time >= k.started_at
@@ -48,10 +49,10 @@ page_view AS (
             LIMIT 1
         ) AS e
         UNION
-        SELECT k.session_id, e.event_id, e.event_time, e.page_path, e.device_type, false
+        SELECT k.session_id, e.event_id, e.event_time, e.site, e.page_path, e.device_type, false
         FROM known AS k
         CROSS JOIN LATERAL (
-            SELECT i.event_id, i.event_time, i.page_path, i.device_type
+            SELECT i.event_id, i.event_time, i.site, i.page_path, i.device_type
             FROM event AS i
             WHERE k.event_time <= k.ended_at
                 AND k.next_time >= k.started_at
@@ -66,18 +67,19 @@ page_view AS (
         ) AS e
     )
 ),
-move (moved_at, from_page, device_type, to_page, left_at, n) AS (
-    SELECT event_time, page_path, device_type, lead(page_path) OVER session, lead(event_time) OVER session, 1
+move (moved_at, site, from_page, device_type, to_page, left_at, n) AS (
+    SELECT event_time, site, page_path, device_type, lead(page_path) OVER session, lead(event_time) OVER session, 1
     FROM page_view
     WINDOW session AS (PARTITION BY session_id ORDER BY event_time, event_id)
     UNION ALL
-    SELECT event_time, page_path, device_type, lead(page_path) OVER session, lead(event_time) OVER session, -1
+    SELECT event_time, site, page_path, device_type, lead(page_path) OVER session, lead(event_time) OVER session, -1
     FROM page_view
     WHERE NOT pending
     WINDOW session AS (PARTITION BY session_id ORDER BY event_time, event_id)
 )
 SELECT
     date_bin('1 hour', moved_at, 'epoch'::timestamptz) AS hour,
+    site,
     from_page,
     to_page,
     (extract(epoch FROM least(left_at - moved_at, interval '30 minutes')) * 1000)::bigint AS time_ms,

@@ -3,6 +3,7 @@
 -- What was viewed and clicked on each page, by the kind of device of its events.
 CREATE TABLE page_hour (
     hour         timestamptz NOT NULL,
+    site         text COLLATE "C" NOT NULL,
     page_path    text COLLATE "C" NOT NULL,
     device_type  text COLLATE "C" NOT NULL,
     events       bigint      NOT NULL,
@@ -10,7 +11,7 @@ CREATE TABLE page_hour (
     clicks       bigint      NOT NULL,
     scrolls      bigint      NOT NULL,
     form_submits bigint      NOT NULL,
-    PRIMARY KEY (hour, page_path, device_type)
+    PRIMARY KEY (hour, site, page_path, device_type)
 );
 
 COMMENT ON TABLE page_hour IS 'twins: day';
@@ -19,12 +20,13 @@ COMMENT ON TABLE page_hour IS 'twins: day';
 -- A bounce saw at most one page and counts at the page where the session began.
 CREATE TABLE page_visit_hour (
     hour        timestamptz NOT NULL,
+    site        text COLLATE "C" NOT NULL,
     page_path   text COLLATE "C" NOT NULL,
     device_type text COLLATE "C" NOT NULL,
     entries     bigint      NOT NULL,
     exits       bigint      NOT NULL,
     bounces     bigint      NOT NULL,
-    PRIMARY KEY (hour, page_path, device_type)
+    PRIMARY KEY (hour, site, page_path, device_type)
 );
 
 COMMENT ON TABLE page_visit_hour IS 'twins: day';
@@ -34,11 +36,12 @@ COMMENT ON TABLE page_visit_hour IS 'twins: day';
 -- the page view that is timed, as views are counted: a session may change its device.
 CREATE TABLE page_time_hour (
     hour        timestamptz NOT NULL,
+    site        text COLLATE "C" NOT NULL,
     page_path   text COLLATE "C" NOT NULL,
     device_type text COLLATE "C" NOT NULL,
     timed_views bigint      NOT NULL,
     time_ms     bigint      NOT NULL,
-    PRIMARY KEY (hour, page_path, device_type)
+    PRIMARY KEY (hour, site, page_path, device_type)
 );
 
 COMMENT ON TABLE page_time_hour IS 'twins: day';

@@ -4,6 +4,7 @@
 -- because amounts of different currencies do not add up.
 CREATE TABLE product_hour (
     hour             timestamptz NOT NULL,
+    site             text COLLATE "C" NOT NULL,
     product_id       text COLLATE "C" NOT NULL,
     currency         text COLLATE "C" NOT NULL,
     views            bigint      NOT NULL,
@@ -12,7 +13,7 @@ CREATE TABLE product_hour (
     purchases        bigint      NOT NULL,
     quantity         bigint      NOT NULL,
     revenue          numeric     NOT NULL,
-    PRIMARY KEY (hour, product_id, currency)
+    PRIMARY KEY (hour, site, product_id, currency)
 );
 
 COMMENT ON TABLE product_hour IS 'twins: day';

@@ -3,6 +3,7 @@
 -- Sessions by the hour they started in. A bounce saw at most one page. Funnel steps count who came at least that far.
 CREATE TABLE session_hour (
     hour                 timestamptz NOT NULL,
+    site                 text COLLATE "C" NOT NULL,
     device_type          text COLLATE "C" NOT NULL,
     browser              text COLLATE "C" NOT NULL,
     country              text COLLATE "C" NOT NULL,
@@ -26,7 +27,7 @@ CREATE TABLE session_hour (
     added_to_cart        bigint      NOT NULL,
     began_checkout       bigint      NOT NULL,
     revenue              numeric     NOT NULL,
-    PRIMARY KEY (hour, device_type, browser, country, currency)
+    PRIMARY KEY (hour, site, device_type, browser, country, currency)
 );
 
 COMMENT ON COLUMN session_hour.duration_under_60s IS 'cumulative, as a Prometheus histogram: shorter ones included';
@@ -36,6 +37,7 @@ COMMENT ON TABLE session_hour IS 'twins: day';
 -- Where sessions came from, by the hour they started in.
 CREATE TABLE source_hour (
     hour           timestamptz NOT NULL,
+    site           text COLLATE "C" NOT NULL,
     source         text COLLATE "C" NOT NULL,
     medium         text COLLATE "C" NOT NULL,
     campaign       text COLLATE "C" NOT NULL,
@@ -49,7 +51,7 @@ CREATE TABLE source_hour (
     added_to_cart  bigint      NOT NULL,
     began_checkout bigint      NOT NULL,
     revenue        numeric     NOT NULL,
-    PRIMARY KEY (hour, source, medium, campaign, currency)
+    PRIMARY KEY (hour, site, source, medium, campaign, currency)
 );
 
 COMMENT ON TABLE source_hour IS 'twins: day';

@@ -11,8 +11,8 @@ RETURN CASE
     ELSE coalesce(array_to_string(sections, ' → '), '')
 END;
 
--- Each changed session with its first purchase and the pages before it, among the events that it had or will have.
--- What comes after the first purchase changes nothing here: such a session is not read again, and none beyond it.
+-- Each changed session with its first conversion and the pages up to it, among the events that it had or will have.
+-- What comes after the first conversion changes nothing here: such a session is not read again, and none beyond it.
 -- The range of ids lets the planner skip the partitions that can't hold the session; OFFSET 0 keeps it to a lookup.
 CREATE OR REPLACE VIEW conversion_path_hour_pending AS
 WITH first_new AS (
@@ -25,25 +25,33 @@ change AS (
         c.n,
         c.session_id,
         c.started_at,
-        c.purchased_at,
+        c.converted_at,
+        c.site,
         c.device_type,
         c.source,
         c.country,
         c.min_event_id,
         c.max_event_id
     FROM session_change AS c
-    JOIN first_new AS f ON f.session_id = c.session_id AND f.event_time <= c.purchased_at
+    JOIN first_new AS f ON f.session_id = c.session_id AND f.event_time <= c.converted_at
 ),
 visible AS (
-    SELECT c.n, c.session_id, e.event_id, e.event_time, e.event_type, page_section(e.page_path) AS section
+    SELECT
+        c.n,
+        c.session_id,
+        e.event_id,
+        e.event_time,
+        e.event_type = 'page_view' AS is_page_view,
+        e.event_time = c.converted_at AND is_goal(e.site, e.event_type, e.event_name, e.page_path) AS is_goal,
+        page_section(e.page_path) AS section
     FROM change AS c
     CROSS JOIN LATERAL (
-        SELECT i.event_id, i.event_time, i.event_type, i.page_path, i.batch_id
+        SELECT i.event_id, i.event_time, i.site, i.event_type, i.event_name, i.page_path, i.batch_id
         FROM event AS i
         WHERE i.session_id = c.session_id
             AND i.event_id BETWEEN c.min_event_id AND c.max_event_id
-            AND i.event_time <= c.purchased_at
-            AND i.event_type IN ('page_view', 'purchase')
+            AND i.event_time <= c.converted_at
+            AND (i.event_type = 'page_view' OR i.event_time = c.converted_at)
         OFFSET 0
     ) AS e
     WHERE e.batch_id NOT IN (SELECT d.batch_id FROM deferred_batch AS d)
@@ -55,40 +63,43 @@ way AS (
         session_id,
         event_id,
         event_time,
-        event_type,
+        is_page_view,
+        is_goal,
         section,
         lag(section) OVER before AS previous_section,
-        count(*) FILTER (WHERE event_type = 'purchase') OVER before AS purchases
+        count(*) FILTER (WHERE is_goal) OVER before AS goals
     FROM visible
+    WHERE is_page_view OR is_goal
     WINDOW before AS (PARTITION BY session_id, n ORDER BY event_time, event_id)
 ),
 conversion AS (
     SELECT
         n,
         session_id,
-        min(event_time) FILTER (WHERE event_type = 'purchase') AS purchased_at,
-        count(*) FILTER (WHERE event_type = 'page_view') AS page_views,
+        min(event_time) FILTER (WHERE is_goal) AS converted_at,
+        count(*) FILTER (WHERE is_page_view) AS page_views,
         conversion_steps(
             array_agg(section ORDER BY event_time, event_id)
-                FILTER (WHERE event_type = 'page_view' AND section IS DISTINCT FROM previous_section)
+                FILTER (WHERE is_page_view AND section IS DISTINCT FROM previous_section)
         ) AS steps
     FROM way
-    WHERE purchases = 0 OR (purchases = 1 AND event_type = 'purchase')
+    WHERE goals = 0 OR (goals = 1 AND is_goal)
     GROUP BY 1, 2
-    HAVING bool_or(event_type = 'purchase')
+    HAVING bool_or(is_goal)
 )
 SELECT
     date_bin('1 hour', c.started_at, 'epoch'::timestamptz) AS hour,
+    c.site,
     c.device_type,
     c.source,
     v.steps,
     c.country,
     sum(c.n)::bigint AS conversions,
     sum(c.n * v.page_views)::bigint AS page_views,
-    sum(c.n * (extract(epoch FROM v.purchased_at - c.started_at) * 1000)::bigint)::bigint AS time_ms
+    sum(c.n * (extract(epoch FROM v.converted_at - c.started_at) * 1000)::bigint)::bigint AS time_ms
 FROM change AS c
 JOIN conversion AS v USING (session_id, n)
-GROUP BY 1, 2, 3, 4, 5
+GROUP BY 1, 2, 3, 4, 5, 6
 HAVING sum(c.n) <> 0
     OR sum(c.n * v.page_views) <> 0
-    OR sum(c.n * (extract(epoch FROM v.purchased_at - c.started_at) * 1000)::bigint) <> 0;
+    OR sum(c.n * (extract(epoch FROM v.converted_at - c.started_at) * 1000)::bigint) <> 0;

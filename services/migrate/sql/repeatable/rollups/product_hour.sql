@@ -1,6 +1,7 @@
 CREATE OR REPLACE VIEW product_hour_pending AS
 SELECT
     date_bin('1 hour', event_time, 'epoch'::timestamptz) AS hour,
+    site,
     product_id,
     CASE WHEN event_type = 'purchase' THEN coalesce(currency, '') ELSE '' END AS currency,
     count(*) FILTER (WHERE event_type = 'product_view') AS views,
@@ -12,4 +13,4 @@ SELECT
 FROM pending_event
 WHERE product_id IS NOT NULL
     AND event_type IN ('product_view', 'add_to_cart', 'remove_from_cart', 'purchase')
-GROUP BY 1, 2, 3;
+GROUP BY 1, 2, 3, 4;

@@ -1,13 +1,27 @@
--- 0 browsed, 1 viewed a product, 2 added to cart, 3 began checkout, 4 purchased.
-CREATE OR REPLACE FUNCTION funnel_step(event_type text) RETURNS smallint
+-- 0 browsed, 1 viewed a product, 2 added to cart, 3 began checkout, 4 converted: the event is a goal.
+CREATE OR REPLACE FUNCTION funnel_step(event_type text, is_goal boolean) RETURNS smallint
 LANGUAGE sql IMMUTABLE
-RETURN CASE event_type
-    WHEN 'product_view' THEN 1
-    WHEN 'add_to_cart' THEN 2
-    WHEN 'begin_checkout' THEN 3
-    WHEN 'purchase' THEN 4
+RETURN CASE
+    WHEN is_goal THEN 4
+    WHEN event_type IN ('begin_checkout', 'purchase') THEN 3
+    WHEN event_type = 'add_to_cart' THEN 2
+    WHEN event_type = 'product_view' THEN 1
     ELSE 0
 END::smallint;
+
+-- Whether an event is a conversion on its site. Ask it of the types that are a goal somewhere, and of no others.
+CREATE OR REPLACE FUNCTION is_goal(of_site text, of_type text, of_name text, of_page text) RETURNS boolean
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT EXISTS (
+        SELECT
+        FROM goal AS g
+        WHERE g.site = CASE WHEN EXISTS (SELECT FROM goal AS o WHERE o.site = of_site) THEN of_site ELSE '*' END
+            AND g.event_type = of_type
+            AND g.event_name IN ('', of_name)
+            AND (g.page_pattern = '' OR of_page LIKE g.page_like)
+    );
+END;
 
 -- The host of a URL, without "www."; null where there is none.
 CREATE OR REPLACE FUNCTION url_host(url text) RETURNS text
@@ -28,6 +42,8 @@ CREATE OR REPLACE VIEW session_pending AS
 WITH ordered AS (
     SELECT
         *,
+        event_type = ANY (ARRAY(SELECT g.event_type FROM goal AS g))
+            AND is_goal(site, event_type, event_name, page_path) AS is_goal,
         row_number() OVER session = 1 AS is_first,
         lead(event_id) OVER session IS NULL AS is_last
     FROM pending_event
@@ -35,6 +51,7 @@ WITH ordered AS (
 )
 SELECT
     session_id,
+    min(site) FILTER (WHERE is_first) AS site,
     min(visitor_id) FILTER (WHERE is_first) AS visitor_id,
     min(event_time) AS started_at,
     max(event_time) AS ended_at,
@@ -47,11 +64,11 @@ SELECT
     count(*) FILTER (WHERE event_type = 'click') AS clicks,
     count(*) FILTER (WHERE event_type = 'add_to_cart') AS add_to_cart,
     count(*) FILTER (WHERE event_type = 'purchase') AS purchases,
-    bool_or(event_type = 'purchase') AS converted,
-    min(event_time) FILTER (WHERE event_type = 'purchase') AS purchased_at,
+    bool_or(is_goal) AS converted,
+    min(event_time) FILTER (WHERE is_goal) AS converted_at,
     coalesce(sum(value) FILTER (WHERE event_type = 'purchase'), 0) AS revenue,
     coalesce(max(currency) FILTER (WHERE event_type = 'purchase'), '') AS currency,
-    max(funnel_step(event_type)) AS furthest_step,
+    max(funnel_step(event_type, is_goal)) AS furthest_step,
     min(page_path) FILTER (WHERE is_first) AS entry_page,
     min(page_path) FILTER (WHERE is_last) AS exit_page,
     min(device_type) FILTER (WHERE is_first) AS device_type,

@@ -5,6 +5,7 @@ WITH change AS (
 )
 SELECT
     date_bin('1 hour', started_at, 'epoch'::timestamptz) AS hour,
+    site,
     device_type,
     browser,
     country,
@@ -29,4 +30,4 @@ SELECT
     coalesce(sum(n) FILTER (WHERE page_views < 11), 0)::bigint AS pages_under_11,
     coalesce(sum(n) FILTER (WHERE page_views < 21), 0)::bigint AS pages_under_21
 FROM change
-GROUP BY 1, 2, 3, 4, 5;
+GROUP BY 1, 2, 3, 4, 5, 6;

@@ -1,6 +1,7 @@
 CREATE OR REPLACE VIEW source_hour_pending AS
 SELECT
     date_bin('1 hour', started_at, 'epoch'::timestamptz) AS hour,
+    site,
     source,
     medium,
     campaign,
@@ -15,4 +16,4 @@ SELECT
     coalesce(sum(n) FILTER (WHERE furthest_step >= 3), 0)::bigint AS began_checkout,
     sum(n * revenue) AS revenue
 FROM session_change
-GROUP BY 1, 2, 3, 4, 5;
+GROUP BY 1, 2, 3, 4, 5, 6;
