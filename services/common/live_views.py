@@ -53,16 +53,24 @@ def create_live_view(connection: psycopg.Connection[Any], rollup: Rollup) -> Ite
 
 
 def _tail_function(connection: psycopg.Connection[Any], rollup: Rollup) -> str:
-    types = dict(connection.execute(_COLUMN_TYPES, [f"clickstream.{rollup.name}"]).fetchall())
+    types = _column_types(connection, rollup)
+    days, text = tail_text(connection, rollup)
+    typed_columns = ", ".join(f'"{column}" {types[column]}' for column in rollup.columns)
+    return _TAIL.format(name=rollup.name, typed_columns=typed_columns, days=days, text=text)
+
+
+def tail_text(connection: psycopg.Connection[Any], rollup: Rollup) -> tuple[str, str]:
+    """SQL that gives the days which a rollup's tail needs, and the SQL of that tail after `WITH event AS (…)`."""
+    types = _column_types(connection, rollup)
     views = tail_of(rollup.tail, tail_views(connection))
     looks_up = any(view.reads_event for view in views if view.name != "pending_event")
     columns = ", ".join(f"{column}::{types[column]}" for column in rollup.columns)
-    return _TAIL.format(
-        name=rollup.name,
-        typed_columns=", ".join(f'"{column}" {types[column]}' for column in rollup.columns),
-        days="touched_days()" if looks_up else "pending_days()",
-        text="".join(map(_expression, views)) + f"\nSELECT {columns} FROM {rollup.tail}",
-    )
+    text = "".join(map(_expression, views)) + f"\nSELECT {columns} FROM {rollup.tail}"
+    return "touched_days()" if looks_up else "pending_days()", text
+
+
+def _column_types(connection: psycopg.Connection[Any], rollup: Rollup) -> dict[str, str]:
+    return dict(connection.execute(_COLUMN_TYPES, [f"clickstream.{rollup.name}"]).fetchall())
 
 
 def _expression(view: View) -> str:

@@ -40,7 +40,8 @@ BY_COUNTRY = (
         "9001_add_country_to_element.sql",
         "".join(
             f"ALTER TABLE element_{by} ADD COLUMN country text COLLATE \"C\" NOT NULL DEFAULT '', "
-            f"DROP CONSTRAINT element_{by}_pkey, ADD PRIMARY KEY ({by}, site, page_path, element, device_type, country);"
+            f"DROP CONSTRAINT element_{by}_pkey, "
+            f"ADD PRIMARY KEY ({by}, site, page_path, element, device_type, country);"
             for by in ("hour", "day")
         ),
     ),

@@ -17,6 +17,7 @@ from tests.dashboards.test_plans import nodes
 from tests.integration.exactly import assert_exact
 from tests.integration.intake import Topic
 from tests.integration.pipeline import settings_of
+from tests.integration.tails import tail_statement
 
 START = datetime(2026, 8, 29, 23, tzinfo=UTC)  # so the session goes on into the next day, another partition
 LENGTH = 5_000
@@ -109,7 +110,7 @@ def rows_read(connection: Connection, sql: str) -> int:
 def test_what_is_new_in_a_long_session_is_all_that_is_read(robot: Robot, new: tuple[float, ...]) -> None:
     robot.store(*new)
     for rollup in rollups(robot.owner):
-        assert rows_read(robot.owner, f"TABLE {rollup.name}_pending") < ROWS_WORTH_READING, rollup.name
+        assert rows_read(robot.owner, tail_statement(robot.owner, rollup)) < ROWS_WORTH_READING, rollup.name
     assert_exact(robot.owner)
     robot.roll_up()
     assert_exact(robot.owner)
@@ -117,7 +118,8 @@ def test_what_is_new_in_a_long_session_is_all_that_is_read(robot: Robot, new: tu
 
 def test_what_comes_before_the_first_purchase_reads_as_far_as_the_purchase(robot: Robot) -> None:
     robot.store(1.5)
-    assert rows_read(robot.owner, "TABLE conversion_path_hour_pending") < ROWS_WORTH_READING
+    (paths,) = [rollup for rollup in rollups(robot.owner) if rollup.name == "conversion_path_hour"]
+    assert rows_read(robot.owner, tail_statement(robot.owner, paths)) < ROWS_WORTH_READING
     assert_exact(robot.owner)
 
 
