@@ -94,12 +94,15 @@ class Validator:
         return (*astuple(event)[:-1], text, batch_id)
 
     def _settle_sites(self, events: list[Event]) -> None:
-        """Few sites are different within a block."""
-        named = {name: sites.canonical(name) for name in {e.site for e in events if e.site is not None}}
-        if None in named.values():
+        """Few sites are different within a block, and nearly always they are written as they are kept."""
+        given = {event.site for event in events}
+        kept = {name: sites.canonical(name) for name in given if name is not None}
+        if None in kept.values():
             raise _OddError
-        for event in events:
-            event.site = named[event.site] if event.site else sites.of_url(event.page_url) or self._default_site
+        if None in given or any(name != site for name, site in kept.items()):
+            for event in events:
+                site = event.site
+                event.site = kept[site] if site else sites.of_url(event.page_url) or self._default_site
 
 
 def _check_ids_and_times(events: list[Event], limits: Limits) -> None:

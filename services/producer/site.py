@@ -8,7 +8,7 @@ from pydantic_settings import NoDecode
 
 from services.common import sites
 
-_is_address = re.compile(r"https?://[^\s/?#]+/?", re.IGNORECASE).fullmatch
+_is_address = re.compile(r"https?://[^\s/?#@]+/?", re.IGNORECASE).fullmatch
 
 
 class Site(NamedTuple):

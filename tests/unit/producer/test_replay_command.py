@@ -46,6 +46,7 @@ def test_unless_told_otherwise_it_goes_as_fast_as_possible() -> None:
         ("producer_site", "example.org/shop"),
         ("producer_site", "https://example.org/shop"),
         ("producer_site", "https://[::1]"),
+        ("producer_site", "https://jane:pass@example.org"),
         ("producer_site", "shop.example,blog.example"),
         ("producer_site", "x" * 64),
         ("producer_source", ""),
