@@ -57,6 +57,15 @@ def test_without_a_place_for_runbooks_nothing_links_to_them() -> None:
     assert "runbook_url" not in yaml.safe_dump(rules)
 
 
+def test_the_values_that_the_docs_show_have_pods_scraped_and_rules_made() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+    found = re.search(r"^## Prometheus$.*?^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert found
+    objects = render(yaml.safe_load(found[1]))
+    for kind in ("PodMonitor", "PrometheusRule"):
+        assert one(objects, kind, "clickstream")["metadata"]["labels"]["release"] == "prometheus"
+
+
 def _pod(pod: str = _POD, **values: str) -> dict[str, str]:
     """A consumer's series, a value each half minute as promtool writes them; what is not given is as at rest."""
     rest = {"events": "7x100", "commit": "0x100", "lag_messages": "0x100", "lag_seconds": "0x100"}
