@@ -17,7 +17,7 @@ RUN python -c "import pathlib, shutil, pip, ensurepip; [shutil.rmtree(pathlib.Pa
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 ENTRYPOINT ["python", "-m"]
 CMD ["services"]
