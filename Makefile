@@ -19,7 +19,7 @@ HELM_TO_TEST := $(if $(HELM)$(shell command -v helm 2>/dev/null),,$(if $(shell c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help bench demo test test-unit test-integration test-chart lint format lock clean
-.PHONY: kind-up images namespace install upgrade helm-test grafana status scale throughput logs uninstall kind-down
+.PHONY: kind-up image namespace install upgrade helm-test grafana status scale throughput logs uninstall kind-down
 .PHONY: named-context e2e
 
 help: ## List the targets
@@ -66,7 +66,7 @@ clean: ## Remove all that the other targets made: environment, data, caches
 	find services local tests -name __pycache__ -prune -exec rm -rf {} +
 
 ##@ Kubernetes, on the cluster of CONTEXT (kind-clickstream)
-# Another cluster than kind: leave kind-up out, name its CONTEXT, push the images to its registry and say
+# Another cluster than kind: leave kind-up out, name its CONTEXT, push the image to its registry and say
 # HELM_ARGS="--set image.registry=…".
 KIND_CLUSTER ?= clickstream
 # A context of the kubeconfig. Whichever is current is never used: it may be a cluster that others live on.
@@ -80,9 +80,8 @@ CONSUMERS ?= 4
 # Brought into the cluster from Docker here, where they are, so that it need not fetch them; "" leaves them out.
 PRELOAD_IMAGES ?= redpandadata/redpanda:v26.2.1 postgres:17 grafana/grafana:13.2.3
 
-SERVICES := producer consumer aggregator migrate
 VERSION := $(shell awk '$$1 == "appVersion:" { gsub(/"/, "", $$2); print $$2 }' charts/clickstream/Chart.yaml)
-IMAGES := $(SERVICES:%=clickstream/%:$(VERSION))
+IMAGE := clickstream:$(VERSION)
 CHART := charts/clickstream
 KUBECTL := kubectl --context '$(CONTEXT)' --namespace $(NAMESPACE)
 HELM_HERE := helm --kube-context '$(CONTEXT)' --namespace $(NAMESPACE)
@@ -102,7 +101,7 @@ $(need_kubectl)
 	echo "error: no context '$(CONTEXT)' in the kubeconfig: run make kind-up, or name one by CONTEXT=: $$(kubectl config get-contexts --output=name | paste -sd' ' -)" >&2; exit 1; }
 endef
 
-kind-up: images ## Make a local cluster with the images in it; KIND_CLUSTER, KIND_NODE_IMAGE, PRELOAD_IMAGES
+kind-up: image ## Make a local cluster with the images in it; KIND_CLUSTER, KIND_NODE_IMAGE, PRELOAD_IMAGES
 	$(need_kind)
 	$(need_kubectl)
 	@kind get clusters 2>/dev/null | grep -qx '$(KIND_CLUSTER)' || \
@@ -111,16 +110,14 @@ kind-up: images ## Make a local cluster with the images in it; KIND_CLUSTER, KIN
 	@for image in $(PRELOAD_IMAGES); do \
 		docker image inspect "$$image" >/dev/null 2>&1 || docker pull --quiet "$$image" || \
 		{ echo "error: $$image can't be had: leave it out with PRELOAD_IMAGES=, and the cluster fetches it" >&2; exit 1; }; done
-	@kind load docker-image --name '$(KIND_CLUSTER)' $(IMAGES) $(PRELOAD_IMAGES)
+	@kind load docker-image --name '$(KIND_CLUSTER)' '$(IMAGE)' $(PRELOAD_IMAGES)
 	@$(MAKE) --no-print-directory namespace CONTEXT='kind-$(KIND_CLUSTER)'
 
-images: ## Build the images of the services; DOCKER_BUILD_ARGS
+image: ## Build the image of the services; DOCKER_BUILD_ARGS
 	$(need_docker)
 	@docker info >/dev/null 2>&1 || { echo "error: no answer from Docker: start it, or allow yourself to use it" >&2; exit 1; }
-	@for service in $(SERVICES); do \
-		echo "Building clickstream/$$service:$(VERSION)"; \
-		docker build --quiet $(DOCKER_BUILD_ARGS) --file services/Dockerfile --build-arg SERVICE=$$service \
-			--tag clickstream/$$service:$(VERSION) . >/dev/null || exit 1; done
+	@echo "Building $(IMAGE)"
+	@docker build --quiet $(DOCKER_BUILD_ARGS) --tag '$(IMAGE)' . >/dev/null
 
 # One that is there already may hold pods of others: the standard is enforced only in one made here.
 namespace:

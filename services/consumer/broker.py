@@ -4,6 +4,7 @@ from confluent_kafka import KafkaError
 from msgspec import json
 
 from services.common.log import Logger
+from services.consumer import metrics
 
 # What is said while the broker, or the topic, is on its way: librdkafka goes on trying.
 _PASSING = (
@@ -38,17 +39,23 @@ class BrokerWatch:
         self._told, self.problem = False, None
 
     def is_away(self, problem: str) -> None:
-        """Something failed that will pass."""
+        """What we asked for failed, and will pass."""
+        metrics.retry("broker")
+        self._tell(problem)
+
+    def on_error(self, error: KafkaError) -> None:
+        """Librdkafka's error_cb: one connection of many, perhaps, so it is no retry of ours yet."""
+        self._tell(error.str())
+
+    def _tell(self, problem: str) -> None:
         if not self._told:
             self._log.warning("waiting for the broker", reason=problem)
             self._told = True
         self.problem = problem
 
-    def on_error(self, error: KafkaError) -> None:
-        """Librdkafka's error_cb."""
-        self.is_away(error.str())
-
     def on_statistics(self, text: str) -> None:
-        """Librdkafka's stats_cb: on an idle topic the only sign that a broker is back."""
+        """Librdkafka's stats_cb: on an idle topic the only sign that a broker is back, or that it is not yet."""
         if any(broker["state"] == "UP" for broker in json.decode(text)["brokers"].values()):
             self.answers()
+        else:
+            metrics.retry("broker")

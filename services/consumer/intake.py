@@ -215,6 +215,7 @@ class Intake:
             ends = positions.ends(self._admin, self._topic, self._positions)
             identity, _ = positions.describe(self._admin, self._topic)
         except KafkaException:
+            metrics.retry("broker")
             return True  # looked at again soon
         for partition, (end, epoch) in ends.items():
             ours = self._positions.get(partition)
@@ -233,6 +234,7 @@ class Intake:
         try:
             identity, _ = positions.describe(self._admin, self._topic)
         except KafkaException:
+            metrics.retry("broker")
             return  # asked again with the next batch
         stale = {p for p, ours in self._positions.items() if ours.topic_id not in (None, identity)}
         if batch is not None:  # the client's ends are of the new topic

@@ -71,6 +71,7 @@ class Runner:
                 problem = describe(error, self._settings)
                 if is_misconfigured(error):
                     raise UserError(problem) from None
+                metrics.retry("database")
                 self._health.tick()
                 self._health.not_ready(problem)
                 self._log.warning("waiting for PostgreSQL", reason=problem)
@@ -134,6 +135,7 @@ class Runner:
 
     def _between_portions(self) -> None:
         """A batch in many portions takes long: it is alive meanwhile, and ends when it is asked to."""
+        metrics.committed()
         self._health.tick()
         if self._stop.is_set():
             raise StoppedError
@@ -141,7 +143,7 @@ class Runner:
     def _away(self, intake: Intake, error: psycopg.Error, seconds: float) -> None:
         """Stay in the group and alive, not ready, until the next try."""
         problem = describe(error, self._settings)
-        metrics.RETRIES.labels(type(error).__name__).inc()
+        metrics.retry("database")
         self._log.warning("PostgreSQL can't take the batch now: it is kept and tried again", reason=problem)
         self._health.not_ready(problem)
         intake.pause()

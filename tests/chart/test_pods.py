@@ -1,5 +1,7 @@
 """What holds for every pod that the chart can make."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from services.check.settings import CheckSettings
 from services.consumer.settings import ConsumerSettings
 from services.migrate.settings import MigrateSettings
 from services.producer.settings import SimulateSettings
-from tests.chart.render import CHART, CI_VALUES, Object, containers, pods, render, render_file
+from tests.chart.render import CHART, CI_VALUES, ROOT, Object, containers, pods, render, render_file
 
 every_values_file = pytest.mark.parametrize("path", CI_VALUES, ids=lambda path: path.stem)
 _LABELS = {
@@ -65,6 +67,36 @@ def test_containers_state_what_they_need(path: Path) -> None:
             image = container["image"]
             assert ":" in image.rsplit("/", 1)[-1], image
             assert not image.endswith(":latest"), image
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ({"tag": "1.2.3"}, "clickstream:1.2.3"),
+        ({"registry": "ghcr.io/you", "repository": "shop/events", "tag": "1.2.3"}, "ghcr.io/you/shop/events:1.2.3"),
+        ({"tag": "1.2.3", "digest": f"sha256:{64 * '0'}"}, f"clickstream@sha256:{64 * '0'}"),
+    ],
+    ids=["tag", "registry", "digest"],
+)
+def test_all_services_run_one_image(image: Object, name: str) -> None:
+    found = {
+        container["name"]: container["image"]
+        for _, pod in pods(render({"image": image}))
+        for container in containers(pod)
+        if container["name"] in _SETTINGS
+    }
+    assert found == dict.fromkeys(_SETTINGS, name)
+
+
+def test_arguments_name_a_service_and_a_command_of_it() -> None:
+    """The image runs `python -m` with them."""
+    ours = [c for _, pod in pods(render()) for c in containers(pod) if c["name"] in _SETTINGS]
+    assert not any("command" in container for container in ours)
+    for arguments in {tuple(container["args"]) for container in ours}:
+        command = [sys.executable, "-m", *arguments, "--help"]
+        told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+        assert told.returncode == 0, told.stderr
+        assert f"python -m {' '.join(arguments).removesuffix(' --wait')}" in told.stdout
 
 
 @every_values_file

@@ -121,7 +121,7 @@ class Release:
         template = deepcopy(template)
         template["spec"]["restartPolicy"] = "Never"
         container = template["spec"]["containers"][0]
-        container["args"] = arguments
+        container["args"][1:] = arguments  # the first names the service
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             container.pop(probe, None)
         job = {

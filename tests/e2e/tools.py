@@ -8,7 +8,7 @@ from tests.e2e.helm import ROOT
 from tests.e2e.pods import pod, volume
 
 _VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-IMAGE = os.environ.get("E2E_TOOLS_IMAGE", f"clickstream/consumer:{_VERSION}")
+IMAGE = os.environ.get("E2E_TOOLS_IMAGE", f"clickstream:{_VERSION}")
 
 _WAIT = "import signal; signal.sigwait({signal.SIGTERM})"
 CONNECT = """

@@ -154,7 +154,8 @@ def test_a_position_locked_for_a_while_is_only_waited_for(pipeline: Pipeline) ->
     with pipeline.database.connect(autocommit=False) as session:
         session.execute("SELECT FROM clickstream.partition_offset FOR UPDATE")
         send_events(pipeline.bootstrap, pipeline.topic, 200, seed=2)
-        wait_until(lambda: metric(port, "clickstream_consumer_retries_total") > 0, "the consumer to come back later")
+        retries = 'clickstream_consumer_retries_total{reason="database"}'
+        wait_until(lambda: metric(port, retries) > 0, "the consumer to come back later")
         assert ask(port, "/healthz")[0] == 200
         assert scalar(session, "SELECT count(*) FROM clickstream.event") == 200  # and our session lives
     pipeline.wait_until_stored(10)
@@ -340,7 +341,7 @@ def test_a_slow_commit_is_waited_for(pipeline: Pipeline) -> None:
     consumer = pipeline.consumer(MONITORING_PORT=str(port), CONSUMER_BATCH_SECONDS="2")
     wait_until(lambda: "no answer" in ask(port, "/readyz")[1], "the consumer to say that it waits", 20)
     pipeline.wait_until_stored(40)
-    assert metric(port, "clickstream_consumer_retries_total") == 0
+    assert metric(port, 'clickstream_consumer_retries_total{reason="database"}') == 0
     assert "connection cut" not in consumer.log.read_text()
     assert_exactly_once(pipeline)
 

@@ -79,7 +79,7 @@ def make(tmp_path: Path) -> Make:
 def test_every_call_names_the_cluster_it_is_for(make: Make, target: str) -> None:
     cluster = "kind-clickstream" if target == "kind-up" else "shop"
     made = make(target, "CONTEXT=shop")
-    assert made.on_clusters() or target in ("images", "kind-down"), made.errors
+    assert made.on_clusters() or target in ("image", "kind-down"), made.errors
     for call in made.on_clusters():
         assert f"context {cluster} " in call or call == f"python -m pytest tests/e2e {cluster}"
 

@@ -1,10 +1,8 @@
-{{/* Image of a service. Takes (list context service). */}}
 {{- define "clickstream.image" -}}
-{{- $context := first . -}}
-{{- $image := (index $context.Values (last .)).image -}}
+{{- $image := .Values.image -}}
 {{- $name := $image.repository -}}
-{{- with $context.Values.image.registry }}{{ $name = printf "%s/%s" . $name }}{{ end -}}
-{{- if $image.digest }}{{ printf "%s@%s" $name $image.digest }}{{ else }}{{ printf "%s:%s" $name ($context.Values.image.tag | default $context.Chart.AppVersion) }}{{ end -}}
+{{- with $image.registry }}{{ $name = printf "%s/%s" . $name }}{{ end -}}
+{{- if $image.digest }}{{ printf "%s@%s" $name $image.digest }}{{ else }}{{ printf "%s:%s" $name ($image.tag | default .Chart.AppVersion) }}{{ end -}}
 {{- end }}
 
 {{/* What every pod has in common; nothing in it talks to the Kubernetes API. Service links would set POSTGRES_PORT. */}}
@@ -92,15 +90,15 @@ capabilities:
 {{- end }}
 {{- end }}
 
-{{/* What every container of ours has in common. Takes (list context service resources). */}}
+{{/* What every container of ours has in common. Takes (list context resources). */}}
 {{- define "clickstream.container" -}}
 {{- $context := first . -}}
-image: {{ include "clickstream.image" (list $context (index . 1)) }}
+image: {{ include "clickstream.image" $context }}
 imagePullPolicy: {{ $context.Values.image.pullPolicy }}
 securityContext:
   {{- include "clickstream.containerSecurity" $context | nindent 2 }}
 resources:
-  {{- toYaml (index . 2) | nindent 2 }}
+  {{- toYaml (last .) | nindent 2 }}
 {{- $mounts := include "clickstream.volumeMounts" $context }}
 {{- if $mounts }}
 volumeMounts:
@@ -112,8 +110,8 @@ volumeMounts:
 {{- define "clickstream.waitForSchema" -}}
 {{- $context := first . -}}
 - name: wait-for-schema
-  args: [--wait]
-  {{- include "clickstream.container" (list $context "migrate" $context.Values.migrate.resources) | nindent 2 }}
+  args: [services.migrate, --wait]
+  {{- include "clickstream.container" (list $context $context.Values.migrate.resources) | nindent 2 }}
   env:
     {{- include "clickstream.commonEnv" $context | nindent 4 }}
     {{- include "clickstream.kafkaEnv" $context | nindent 4 }}

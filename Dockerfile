@@ -1,5 +1,4 @@
-# One file for every service: docker build -f services/Dockerfile --build-arg SERVICE=consumer -t clickstream/consumer .
-# All images hold the same layers but the last, which names the service to start.
+# One image for every service; its arguments say which: docker run clickstream services.consumer run
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
@@ -18,10 +17,7 @@ RUN python -c "import pathlib, shutil, pip, ensurepip; [shutil.rmtree(pathlib.Pa
 COPY --from=build /venv /venv
 COPY --from=build /app /app
 WORKDIR /app
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-ARG SERVICE
-RUN test -f "/app/services/${SERVICE}/__main__.py" || { echo "give --build-arg SERVICE=producer, consumer, aggregator or migrate" >&2; exit 1; } \
-    && printf '#!/venv/bin/python\nimport runpy\nimport sys\n\nsys.path.insert(0, "/app")\nrunpy.run_module("services.%s", run_name="__main__", alter_sys=True)\n' "${SERVICE}" > /app/start \
-    && chmod 755 /app/start
+ENV PATH=/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
-ENTRYPOINT ["/app/start"]
+ENTRYPOINT ["python", "-m"]
+CMD ["services"]
