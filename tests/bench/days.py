@@ -1,0 +1,178 @@
+"""What it costs to keep many days: locks and milliseconds beside 14, 400 and 4,000 day partitions.
+
+    python -m tests.bench.days [DAYS …] [--write]
+
+One embedded PostgreSQL, to which days are added. It has the same events all along: 20,000 of the last day rolled up,
+and 1,000 pending, most of which go on with sessions that are there. Each step runs in a transaction that is rolled
+back, and whose locks are counted; the median of 21 runs counts.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from services.aggregator.tail import Tail
+from services.common.postgres import Connection, connect, snapshot
+from services.common.settings import PostgresSettings
+from services.consumer import ways
+from tests.bench.books import Books
+from tests.bench.database import as_reader, empty_database
+from tests.bench.history import simulated
+from tests.dashboards.files import queries
+from tests.dashboards.macros import expand, last
+
+ROLLED_UP, PENDING, RUNS = 20_000, 1_000, 21
+PANELS = (
+    "Live: Events per minute",
+    "Live: Active visitors",
+    "Sessions: Latest sessions",
+    "Pages: Page-to-page paths",
+    "Pipeline: Partitions of raw events",
+)
+PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "days.md"
+_LOCKS = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'"
+Step = Callable[[Connection], object]
+
+
+class _RollbackError(Exception):
+    """Ends a measured transaction."""
+
+
+def main(stages: list[int], *, write: bool) -> None:
+    """Add days, measure, print."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    with empty_database() as owner, connect(owner, "bench", autocommit=True) as connection:
+        connection.execute("SET clickstream.day_partition_days = 20000")
+        _fill(owner)
+        there = 0
+        for days in stages:
+            _add_days(connection, there, days)
+            there = days
+            for name, measured in _measure(owner).items():
+                found.setdefault(name, []).append(measured)
+                print(f"{days:>6} days {measured[0]:>6} locks {measured[1]:>8.1f} ms  {name}", flush=True)
+    if write:
+        PAGE.write_text(_page(stages, found))
+
+
+def _fill(owner: PostgresSettings) -> None:
+    with connect(owner, "bench", autocommit=True) as consumer, connect(owner, "bench", autocommit=True) as aggregator:
+        books, sent = Books(consumer, aggregator), simulated(ROLLED_UP + PENDING, 1)
+        books.store(islice(sent, ROLLED_UP))
+        books.roll_up()
+        books.store(sent)
+        consumer.execute("ANALYZE")
+
+
+def _add_days(connection: Connection, there: int, days: int) -> None:
+    for age in range(there, days):
+        connection.execute("SELECT create_event_partition((now() AT TIME ZONE 'UTC')::date - %s::integer)", [age])
+
+
+def _measure(owner: PostgresSettings) -> dict[str, tuple[int, float]]:
+    """Locks and milliseconds by step."""
+    until = datetime.now(UTC)
+    panels = {
+        query.key: expand(query.sql, last(timedelta(minutes=30), until, 60), query.variables)
+        for query in queries()
+        if query.key in PANELS
+    }
+    reader = as_reader(owner)
+    found = {name: _warm(reader, partial(_ask, panels[name])) for name in PANELS}
+    found["the first panel of a new session"] = _cold(reader, partial(_ask, panels["Live: Active visitors"]))
+    with connect(owner, "bench", autocommit=True) as connection:
+        ids = connection.execute("SELECT event_id::text FROM event ORDER BY event_id DESC LIMIT 1000").fetchall()
+    found["consumer: 1,000 ids looked up"] = _warm(owner, partial(_look_up, ids))
+    found["aggregator: a pass over 1,000 events"] = _pass(owner)
+    return found
+
+
+def _ask(query: str, connection: Connection) -> object:
+    connection.execute("SET LOCAL search_path = reporting")
+    return connection.execute(query.encode()).fetchall()
+
+
+def _look_up(ids: list[tuple[str]], connection: Connection) -> object:
+    with connection.cursor() as cursor:
+        return ways._stored_ids(cursor, ids)  # the consumer's own statement
+
+
+def _warm(settings: PostgresSettings, step: Step) -> tuple[int, float]:
+    with connect(settings, "bench", autocommit=True) as connection:
+        _timed(connection, step)
+        return _median([_timed(connection, step) for _ in range(RUNS)])
+
+
+def _cold(settings: PostgresSettings, step: Step) -> tuple[int, float]:
+    measured = []
+    for _ in range(RUNS):
+        with connect(settings, "bench", autocommit=True) as connection:
+            measured.append(_timed(connection, step))
+    return _median(measured)
+
+
+def _pass(owner: PostgresSettings) -> tuple[int, float]:
+    with connect(owner, "bench", autocommit=True) as connection:
+        tail = Tail(connection, work_mem_mb=64)
+        tail.bind()
+        step: Step = lambda _: tail.roll_up(PENDING)  # noqa: E731
+        _timed(connection, step, repeatable=True)
+        return _median([_timed(connection, step, repeatable=True) for _ in range(RUNS)])
+
+
+def _timed(connection: Connection, step: Step, *, repeatable: bool = False) -> tuple[int, float]:
+    """Locks and milliseconds of one run."""
+    locks, began = 0, 0.0
+    with snapshot(connection) if repeatable else nullcontext():
+        try:
+            with connection.transaction():
+                began = time.perf_counter()
+                step(connection)
+                took = (time.perf_counter() - began) * 1000
+                row = connection.execute(_LOCKS.encode()).fetchone()
+                locks = row[0] if row else 0
+                raise _RollbackError
+        except _RollbackError:
+            pass
+    return locks, took
+
+
+def _median(measured: list[tuple[int, float]]) -> tuple[int, float]:
+    return max(locks for locks, _ in measured), statistics.median(took for _, took in measured)
+
+
+def _page(stages: list[int], found: dict[str, list[tuple[int, float]]]) -> str:
+    heads = [f"{days:,} days" for days in stages]
+    lines = [
+        f"| {name} | " + " | ".join(f"{locks} locks, {took:.1f} ms" for locks, took in measured) + " |"
+        for name, measured in found.items()
+    ]
+    return "\n".join(
+        [
+            "# Many days",
+            "",
+            "`python -m tests.bench.days --write`. One database, to which day partitions are added. It has the same",
+            f"events all along: {ROLLED_UP:,} of the last day rolled up, {PENDING:,} pending. Each step runs in a",
+            f"transaction of its own, whose locks on relations are counted; the median of {RUNS} runs counts.",
+            "",
+            "A query names the days it needs as constants, so PostgreSQL plans, locks and reads no other partition.",
+            "Days stand below a partition of their month, so that no parent has many children. Only what lists the",
+            "partitions themselves grows with them.",
+            "",
+            "| step | " + " | ".join(heads) + " |",
+            "|---|" + "---:|" * len(stages),
+            *lines,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    numbers = [int(argument) for argument in sys.argv[1:] if argument.isdigit()]
+    main(numbers or [14, 400, 4_000], write="--write" in sys.argv)
