@@ -46,6 +46,7 @@ def test_consumers_whose_every_transaction_is_in_another_session_store_each_even
         consumers = [through.consumer(name, **_SMALL) for name in ("one", "two")]
         producer = pipeline.start("simulate", *_SIMULATE)
         pipeline.succeed(producer)
+        through.succeed(through.start("check", "check", role="grafana_reader"))
         pipeline.wait_until_stored()
     assert_exactly_once(pipeline)
     batches, sessions = noted_sessions(pipeline.database)
