@@ -59,7 +59,7 @@ def test_each_refusal_of_a_real_server_has_its_remedy(migrated: Database) -> Non
         database = sql.Identifier(migrated.dbname)
         session.execute("CREATE ROLE nobody_may NOLOGIN PASSWORD 'nobody'")
         try:
-            wrong = {
+            wrong: dict[str, dict[str, object]] = {
                 "check POSTGRES_USER and POSTGRES_PASSWORD": {"postgres_password": "wrong"},
                 "check POSTGRES_USER; ": {"postgres_user": "nobody_may", "postgres_password": "nobody"},
                 "check POSTGRES_DATABASE": {"postgres_database": "nowhere"},
