@@ -26,12 +26,10 @@ class Balance(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """How ingestion goes: batches of the last half minute, and the tail that only the live views hold."""
+    """How ingestion goes: freshness over the last half minute, and the tail that only the live views hold."""
 
     freshness_p50_seconds: float | None
     freshness_p95_seconds: float | None
-    batches: int
-    pending_batches: int
     pending_events: int
 
 
@@ -61,8 +59,6 @@ _FLOW: LiteralString = """
 SELECT
     percentile_cont(0.5) WITHIN GROUP (ORDER BY freshness_p50_seconds) FILTER (WHERE recent),
     percentile_cont(0.95) WITHIN GROUP (ORDER BY freshness_p95_seconds) FILTER (WHERE recent),
-    count(*) FILTER (WHERE recent),
-    count(*) FILTER (WHERE NOT rolled_up),
     coalesce(sum(stored) FILTER (WHERE NOT rolled_up), 0)::bigint
 FROM (
     SELECT *, committed_at > now() - interval '30 seconds' AS recent

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 
 from confluent_kafka import Message
@@ -10,12 +10,17 @@ from msgspec import json
 
 from services.common.event import EventType
 from services.common.timestamps import rfc3339_ms, to_unix_ms
-from services.common.uuid7 import compose
+from services.common.uuid7 import compose, lower_bound
 
 TYPES = tuple(name for name in get_args(EventType) if name != "custom")
 _URLS = ["https://www.shop.example/x", "https://Blog.example:8080/", "https://shop.example./x?y", "/x", "http://[::1]/"]
 _PAGES = ["/", "/cart", "/checkout", "/product/1", "/product/2", "/größe"]
 _REFERRERS = [None, "https://www.google.com/search?q=x", "https://shop.example/", "https://news.example:8080/a", "odd"]
+
+
+def first_id(day: date) -> str:
+    """No event of a UTC day has a smaller id."""
+    return lower_bound(to_unix_ms(datetime(day.year, day.month, day.day, tzinfo=UTC)))
 
 
 class World:

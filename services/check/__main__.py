@@ -12,7 +12,7 @@ from services.check.visit import Visit
 from services.common import backoff, log, shutdown
 from services.common.errors import UserError, end_with_one_line
 from services.common.kafka import client_config
-from services.common.postgres import connect, describe
+from services.common.postgres import connect_pooled, describe
 from services.common.settings import load
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -76,7 +76,7 @@ def _wait(visit: Visit, settings: CheckSettings, deadline: float, stop: threadin
 
 
 def _count(visit: Visit, settings: CheckSettings) -> int:
-    with connect(settings, "clickstream-check", autocommit=True) as connection:
+    with connect_pooled(settings, "clickstream-check", autocommit=True) as connection:
         row = connection.execute(
             "SELECT coalesce(sum(events), 0)::bigint FROM reporting.session WHERE session_id = %s", [visit.session_id]
         ).fetchone()

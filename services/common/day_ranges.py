@@ -8,7 +8,9 @@ from datetime import date, timedelta
 
 from services.common import uuid7
 
+_EPOCH = date(1970, 1, 1)
 _DAY = timedelta(days=1)
+_MILLISECOND = timedelta(milliseconds=1)
 # Longer conditions would take longer than they save.
 _MAX_RANGES = 50
 
@@ -27,5 +29,5 @@ def condition(column: str, days: Iterable[date]) -> str:
 
 
 def _between(column: str, first: date, last: date) -> str:
-    low, high = uuid7.day_bounds(first)[0], uuid7.day_bounds(last)[1]
+    low, high = (uuid7.lower_bound((day - _EPOCH) // _MILLISECOND) for day in (first, last + _DAY))
     return f"({column} >= '{low}' AND {column} < '{high}')"

@@ -4,7 +4,7 @@ Its time chooses the event's day partition, and time-ordered keys keep inserts a
 """
 
 import hashlib
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 RANDOM_BITS = 74
 
@@ -37,10 +37,3 @@ def lower_bound(unix_ms: int) -> str:
 def day_of(uuid: str) -> date:
     """The UTC day whose partition holds this id."""
     return datetime.fromtimestamp(unix_ms(uuid) / 1000, UTC).date()
-
-
-def day_bounds(day: date) -> tuple[str, str]:
-    """The half-open range of ids made on a UTC day."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    end = start + timedelta(days=1)
-    return lower_bound(int(start.timestamp() * 1000)), lower_bound(int(end.timestamp() * 1000))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.common.errors import UserError
-from services.common.postgres import connect_or_fail
+from services.common.postgres import connect_or_fail, transaction
 from services.common.settings import KafkaSettings, PostgresSettings, load
 from services.consumer.faults import REASONS
 from services.consumer.replay import Replay
@@ -44,7 +44,7 @@ def list_letters(
     """List dead letters, newest first."""
     settings: DeadLetterSettings = load(DeadLetterSettings)
     table = Table("id", "failed at", "reason", "message", "partition", "offset", "bytes", "replays")
-    with connect_or_fail(settings, "dead-letters") as connection:
+    with connect_or_fail(settings, "dead-letters", pooled=True) as connection, transaction(connection):
         query = {"all": all_, "reason": _known(reason), "limit": limit}
         for row in connection.execute(_LIST, query):
             table.add_row(*(f"{cell:%Y-%m-%d %H:%M:%S}" if i == 1 else _shown(cell) for i, cell in enumerate(row)))
@@ -60,7 +60,11 @@ def list_letters(
 def show(id_: _Id) -> None:
     """Show one dead letter whole."""
     settings: DeadLetterSettings = load(DeadLetterSettings)
-    with connect_or_fail(settings, "dead-letters") as connection, connection.cursor() as cursor:
+    with (
+        connect_or_fail(settings, "dead-letters", pooled=True) as connection,
+        transaction(connection),
+        connection.cursor() as cursor,
+    ):
         row = cursor.execute(_SHOW, [id_]).fetchone()
         names = [column.name for column in cursor.description or []]
     if row is None:
@@ -82,7 +86,7 @@ def replay(
     """Send dead letters through the topic again; those that are valid now are stored, each once."""
     settings: DeadLetterSettings = load(DeadLetterSettings)
     reason = _known(reason)
-    with connect_or_fail(settings, "dead-letters", autocommit=True) as connection:
+    with connect_or_fail(settings, "dead-letters", autocommit=True, pooled=True) as connection:
         sending = Replay(connection, settings)
         sending.run(id_=id_, reason=reason, all_=all_ or id_ is not None)
     failures = sending.failures()

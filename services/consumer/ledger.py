@@ -13,7 +13,7 @@ from msgspec import json
 
 from services.common import uuid7
 from services.common.event import COLUMNS
-from services.common.postgres import Connection
+from services.common.postgres import Connection, transaction
 from services.common.timestamps import rfc3339_ms
 from services.consumer.batch import YEAR_10000_MS, Batch, DeadLetter, per_partition, produced_ms
 from services.consumer.ways import Cursor
@@ -121,7 +121,8 @@ def evict_zombies(connection: Connection, batch: Batch) -> None:
 
     The partitions are ours by the group's word; one that comes back finds itself fenced.
     """
-    connection.execute(_EVICT_ZOMBIES, [batch.topic, batch.partitions])
+    with transaction(connection):
+        connection.execute(_EVICT_ZOMBIES, [batch.topic, batch.partitions])
 
 
 def record(cursor: Cursor, batch: Batch, duplicates: Counter[int], started_at: float, consumer: str) -> Outcome:

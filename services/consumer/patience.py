@@ -17,7 +17,7 @@ import psycopg
 
 from services.common.log import Logger
 from services.common.monitoring import Health
-from services.common.postgres import Connection, connect
+from services.common.postgres import Connection, connect_pooled
 from services.common.settings import PostgresSettings
 
 # Unanswered for so long, another session asks; at the limit it ends in any case, for a frozen session seems at work.
@@ -92,7 +92,8 @@ class Patience:
     def _is_at_work(self, asked: Connection) -> bool:
         """Whether the server answers, and does not say that the session waits for us. It knows no pooler's pids."""
         try:
-            with connect(self._settings, "patience", autocommit=True) as session, _at_most(_ANSWER_SECONDS, session):
+            session = connect_pooled(self._settings, "patience", autocommit=True)
+            with session, _at_most(_ANSWER_SECONDS, session):
                 return session.execute(_IS_AT_WORK, [asked.info.backend_pid]).fetchone() in (None, (True,))
         except psycopg.Error:
             return False

@@ -15,7 +15,7 @@ from typing import LiteralString, NamedTuple
 from confluent_kafka import IsolationLevel, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from services.common.postgres import Connection
+from services.common.postgres import Connection, transaction
 
 _REQUEST_SECONDS = 3
 
@@ -186,7 +186,8 @@ def describe(admin: AdminClient, topic: str) -> tuple[str | None, frozenset[int]
 
 def read(connection: Connection, topic: str) -> dict[int, Position]:
     """The rows of all partitions that the topic has, or had before it was made anew."""
-    return {partition: Position(*row) for partition, *row in connection.execute(_READ, [topic])}
+    with transaction(connection):
+        return {partition: Position(*row) for partition, *row in connection.execute(_READ, [topic])}
 
 
 def take(
@@ -198,7 +199,7 @@ def take(
     """
     positions: dict[int, Position] = {}
     gaps: list[Gap] = []
-    with connection.transaction(), connection.cursor() as cursor:
+    with transaction(connection), connection.cursor() as cursor:
         for partition in sorted(found.extents.keys() - known.keys()):
             low = found.extents[partition].low
             if cursor.execute(_ADD, [topic, partition, low, low, found.identity]).rowcount:
@@ -252,4 +253,5 @@ def update(connection: Connection, topic: str, updates: Iterable[Update]) -> set
         return set()
     names = ("partitions", "from_offsets", "to_offsets", "high_watermarks", "leader_epochs", "topic_ids")
     books = {name: list(column) for name, column in zip(names, columns, strict=True)}
-    return {partition for (partition,) in connection.execute(_UPDATE, books | {"topic": topic})}
+    with transaction(connection):
+        return {partition for (partition,) in connection.execute(_UPDATE, books | {"topic": topic})}

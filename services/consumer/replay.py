@@ -22,6 +22,7 @@ _MESSAGE_MAX_BYTES = 100_000_000
 _TOO_LARGE = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE)
 _AWAY = "no answer from the broker: check KAFKA_BOOTSTRAP_SERVERS"
 
+_NEWEST: LiteralString = "SELECT coalesce(max(dead_letter_id), 0) FROM clickstream.dead_letter"
 # Some of these are dead letters because they are huge: a page ends when it is heavy.
 _NEXT: LiteralString = """
 SELECT dead_letter_id, topic, key, value, headers
@@ -30,7 +31,7 @@ FROM (
         AS bytes_before
     FROM (
         SELECT dead_letter_id, topic, key, value, headers
-        FROM dead_letter
+        FROM clickstream.dead_letter
         WHERE dead_letter_id > %(after)s AND dead_letter_id <= %(until)s
             AND (%(id)s::bigint IS NULL OR dead_letter_id = %(id)s)
             AND (replayed_at IS NULL OR %(all)s) AND (%(reason)s::text IS NULL OR reason = %(reason)s)
@@ -42,7 +43,7 @@ WHERE coalesce(bytes_before, 0) < %(page_bytes)s
 ORDER BY dead_letter_id
 """
 _MARK: LiteralString = """
-UPDATE dead_letter SET replays = replays + 1, replayed_at = now() WHERE dead_letter_id = ANY (%s)
+UPDATE clickstream.dead_letter SET replays = replays + 1, replayed_at = now() WHERE dead_letter_id = ANY (%s)
 """
 
 
@@ -85,7 +86,7 @@ class Replay:
         Raises:
             UserError: the topic is not there, or nothing answers; nothing was sent.
         """
-        newest = self._connection.execute("SELECT coalesce(max(dead_letter_id), 0) FROM dead_letter").fetchone()
+        newest = self._connection.execute(_NEWEST).fetchone()
         query = {"id": id_, "reason": reason, "all": all_, "page_letters": _PAGE_LETTERS, "page_bytes": _PAGE_BYTES}
         query |= {"after": 0, "until": newest[0] if newest else 0}  # what a replay dead-letters anew is not sent again
         while self._answers and (page := [Letter(*row) for row in self._connection.execute(_NEXT, query).fetchall()]):

@@ -10,7 +10,7 @@ from services.common import backoff
 from services.common.errors import UserError
 from services.common.log import Logger
 from services.common.monitoring import Health
-from services.common.postgres import Connection, connect, describe, is_misconfigured
+from services.common.postgres import Connection, connect_pooled, describe, is_misconfigured, keep_session
 from services.consumer import metrics
 from services.consumer.batch import Batch, age_seconds
 from services.consumer.intake import Intake
@@ -82,8 +82,9 @@ class Runner:
         if self._connection is None or self._connection.closed or self._store is None:
             settings = self._settings
             self._store = None
-            self._connection = connect(settings, f"consumer {settings.consumer_name}", autocommit=True)
+            self._connection = connect_pooled(settings, f"consumer {settings.consumer_name}", autocommit=True)
             with self._patience.call(self._connection):
+                keep_session(self._connection)
                 self._store = Store(
                     self._connection,
                     settings.consumer_name,

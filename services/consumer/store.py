@@ -2,13 +2,12 @@
 
 import time
 from datetime import UTC, datetime
-from typing import LiteralString
 
 import psycopg
 from psycopg import errors
 
 from services.common import sites, uuid7
-from services.common.postgres import Connection, concerns_content
+from services.common.postgres import Connection, concerns_content, transaction
 from services.consumer import ledger, ways
 from services.consumer.batch import Batch
 from services.consumer.limits import Limits
@@ -18,8 +17,6 @@ from services.consumer.validation import Validator
 CLEAN_BATCHES = 8
 # Where all rows are refused, each takes milliseconds: whatever happens meanwhile, what is found so far is stored.
 _ONE_BY_ONE_MESSAGES = 500
-# Long waits would keep us from the group, from health and from an end in time: better to come back.
-_LOCK_TIMEOUT: LiteralString = "SET lock_timeout = '3s'"
 
 
 class _RefusedError(Exception):
@@ -41,7 +38,6 @@ class Store:
         portions: Portions | None = None,
         default_site: str = sites.DEFAULT,
     ) -> None:
-        connection.execute(_LOCK_TIMEOUT)
         self._connection = connection
         self._consumer = consumer
         self._retention_days = retention_days
@@ -118,13 +114,14 @@ class Store:
             if not _concerns_books(error):
                 raise
         # An id that is taken: drawn before a failover to a copy that lagged, or from a sequence that was set back.
-        self._connection.execute("SELECT skip_used_ids()")
+        with transaction(self._connection):
+            self._connection.execute("SELECT skip_used_ids()")
         batch.begin_anew()
         return self._try(batch, way)
 
     def _try(self, batch: Batch, way: ways.Way) -> ledger.Outcome:
         started_at = time.monotonic()
-        with self._connection.transaction(), self._connection.cursor() as cursor:
+        with transaction(self._connection), self._connection.cursor() as cursor:
             ledger.claim(cursor, batch)
             duplicates = way(cursor, batch, batch.validate(self._validator, self._limits()))
             return ledger.record(cursor, batch, duplicates, started_at, self._consumer)
@@ -135,7 +132,8 @@ class Store:
     def _create_partitions(self, batch: Batch) -> None:
         rows = list(batch.validate(self._validator, self._limits()))
         for day in sorted({uuid7.day_of(str(row[0])) for row in rows}):
-            self._connection.execute("SELECT create_event_partition(%s)", [day])
+            with transaction(self._connection):
+                self._connection.execute("SELECT create_event_partition(%s)", [day])
 
 
 def _concerns_books(error: psycopg.Error) -> bool:

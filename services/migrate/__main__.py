@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from services.aggregator.settings import AggregatorSettings
 from services.common import backoff, locks, log, shutdown
 from services.common.errors import UserError, end_with_one_line
-from services.common.postgres import Connection, connect, describe, is_misconfigured
+from services.common.postgres import AWAY, Connection, connect, connect_pooled, describe, is_misconfigured
 from services.common.settings import PostgresSettings, load
 from services.migrate import history, roles, schema, topic
 from services.migrate.settings import MigrateSettings
@@ -57,7 +57,7 @@ class _SchemaNotReadyError(Exception):
 
 def _wait_for_schema(settings: PostgresSettings) -> None:
     connection: Connection
-    with connect(settings, "clickstream-migrate-wait", autocommit=True) as connection:
+    with connect_pooled(settings, "clickstream-migrate-wait", autocommit=True) as connection:
         try:
             lacking = schema.missing(connection, schema.read())
         except psycopg.errors.InsufficientPrivilege as error:
@@ -89,7 +89,7 @@ def _retry(
             if stop.wait(delay):
                 raise UserError(f"stopped while waiting: {taken}") from None
             continue
-        except (psycopg.OperationalError, psycopg.InternalError) as error:
+        except AWAY as error:
             # Internal: another migration of this server changed the same role at this moment.
             problem, hopeless = describe(error, settings), is_misconfigured(error) and not also_refused
         except KafkaException as error:

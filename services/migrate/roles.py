@@ -7,11 +7,11 @@ owner may not do, and the platform works without, is returned as advice.
 from typing import LiteralString, NamedTuple
 
 import psycopg
-from psycopg import sql
+from psycopg import errors, sql
 from pydantic import SecretStr
 
 from services.common.errors import UserError
-from services.common.postgres import Connection, connect
+from services.common.postgres import Connection, RefusedError, connect_pooled
 from services.migrate.settings import MigrateSettings
 
 READER = "grafana_reader"
@@ -132,14 +132,18 @@ def _require_password(connection: Connection, settings: MigrateSettings, role: s
     """Where we may not set it, it must be the role's already."""
     login = settings.model_copy(update={"postgres_user": role, "postgres_password": password})
     try:
-        connect(login, "clickstream-migrate").close()
-    except psycopg.OperationalError as error:
-        if any(sign in str(error) for sign in ("password authentication failed", "not permitted to log in")):
+        connect_pooled(login, "clickstream-migrate").close()
+    except RefusedError as error:
+        if error.sqlstate == errors.InvalidPassword.sqlstate or not _may_log_in(connection, role):
             variable = f"{role.removeprefix('clickstream_').upper()}_PASSWORD"
             raise UserError(
                 f"role {role} can't log in with {variable}, and {connection.info.user} may not set its password: run "
                 f"as an administrator: ALTER ROLE {role} LOGIN PASSWORD '…', with that of {variable}"
             ) from None
+
+
+def _may_log_in(connection: Connection, role: str) -> bool:
+    return connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", [role]).fetchone() == (True,)
 
 
 def _limit_reader(connection: Connection) -> str:

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.chart.render import CHART, CHARTS, SUBCHARTS, Object, refusal, render
+from tests.chart.render import CHART, CHARTS, SUBCHARTS, Object, containers, one, pods, refusal, render
 
 every_chart = pytest.mark.parametrize("chart", CHARTS, ids=lambda path: path.name)
 _PARTS = {part.name for part in SUBCHARTS}
@@ -167,6 +167,7 @@ def test_a_typo_is_refused(values: Object, named: str) -> None:
         ({"redpanda": {"replicas": 3, "mode": "dev-container"}}, "leave redpanda.mode empty"),
         ({"postgres": {"enabled": False}}, "set postgres.external.host"),
         ({"postgres": {"external": {"host": "a"}}}, "set postgres.enabled to false"),
+        ({"postgres": {"external": {"pooler": {"host": "a"}}}}, "with an external PostgreSQL only"),
         (
             {"postgres": {"enabled": False, "external": {"host": "a", "owner": {"username": "b"}}}},
             "set postgres.external.caSecret",
@@ -223,3 +224,29 @@ def test_replicas_are_left_to_kubectl_scale_unless_set() -> None:
 
     assert "replicas" not in consumer(render())
     assert consumer(render({"consumer": {"replicas": 0}}))["replicas"] == 0
+
+
+def test_only_consumers_go_by_way_of_a_pooler() -> None:
+    pooler = {"host": "pooler.example.com", "port": 6543, "sslmode": "disable"}
+    given = ["--values", str(CHART / "ci" / "external-values.yaml")]
+    objects = render({"postgres": {"external": {"pooler": pooler}}}, *given)
+    through: dict[str, set[tuple[str, ...]]] = {}
+    for name, pod in pods(objects):
+        for container in containers(pod):
+            env = {variable["name"]: variable.get("value", "") for variable in container.get("env", [])}
+            server = tuple(env.get(f"POSTGRES_{part}", "") for part in ("HOST", "PORT", "SSLMODE"))
+            through.setdefault(name, set()).add(server)
+    consumers = through.pop("Deployment/clickstream-consumer")
+    assert consumers == {("pooler.example.com", "6543", "disable")}
+    assert {server for servers in through.values() for server in servers if server[0]} == {
+        ("postgres.example.com", "5432", "verify-full")
+    }
+    ports = {name: egress_ports(objects, name) for name in ("consumer", "aggregator", "migrate")}
+    assert {name for name, open_ in ports.items() if 6543 in open_} == {"consumer"}
+    assert {name for name, open_ in ports.items() if 5432 in open_} == {"aggregator", "migrate"}
+
+
+def egress_ports(objects: list[Object], component: str) -> set[int]:
+    """Where a component's NetworkPolicy lets it go."""
+    policy = one(objects, "NetworkPolicy", f"clickstream-{component}")
+    return {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}

@@ -12,6 +12,7 @@ from services.aggregator.settings import AggregatorSettings
 from services.common import uuid7
 from services.common.postgres import Connection, connect
 from tests.conftest import Database
+from tests.events import first_id
 from tests.integration.pipeline import scalar, settings_of
 
 _TODAY = datetime.now(UTC).date()
@@ -45,13 +46,13 @@ def _keep(database: Database) -> None:
 
 
 def _attach(owner: Connection, name: str, first: date | None, past_last: date) -> None:
-    low = f"'{uuid7.day_bounds(first)[0]}'" if first else "MINVALUE"
-    high = uuid7.day_bounds(past_last)[0]
+    low = f"'{first_id(first)}'" if first else "MINVALUE"
+    high = first_id(past_last)
     owner.execute(f"CREATE TABLE \"{name}\" PARTITION OF event FOR VALUES FROM ({low}) TO ('{high}')".encode())
 
 
 def _stored_in(owner: Connection, day: date) -> str:
-    row = owner.execute(_INSERT.encode(), {"id": uuid7.day_bounds(day)[0]}).fetchone()
+    row = owner.execute(_INSERT.encode(), {"id": first_id(day)}).fetchone()
     assert row is not None
     return str(row[0])
 
@@ -90,7 +91,7 @@ def test_partitions_that_people_attached_break_no_run_and_are_never_dropped(
 
 def test_a_day_that_somebodys_partition_covers_in_part_gets_the_rest(owner: Connection) -> None:
     day = date(2026, 9, 1)
-    first, _ = uuid7.day_bounds(day)
+    first = first_id(day)
     noon = uuid7.lower_bound(uuid7.unix_ms(first) + 43_200_000)
     hour_later = uuid7.lower_bound(uuid7.unix_ms(noon) + 3_600_000)
     owner.execute(f"CREATE TABLE lunch PARTITION OF event FOR VALUES FROM ('{noon}') TO ('{hour_later}')".encode())
@@ -174,7 +175,7 @@ def test_the_parent_of_a_month_goes_with_its_last_day(owner: Connection) -> None
 
 
 def test_days_that_share_a_partition_with_young_ones_are_not_dropped(owner: Connection) -> None:
-    bounds = [uuid7.day_bounds(_TODAY - timedelta(days=days))[0] for days in (9, -1)]
+    bounds = [first_id(_TODAY - timedelta(days=days)) for days in (9, -1)]
     owner.execute(
         f"CREATE TABLE event_{_TODAY - timedelta(days=9):%Y%m%d} PARTITION OF event "
         f"FOR VALUES FROM ('{bounds[0]}') TO ('{bounds[1]}')".encode()

@@ -53,6 +53,8 @@
 {{- $context := first . }}
 {{- $role := last . }}
 {{- $external := $context.Values.postgres.external }}
+{{- $server := $external }}
+{{- if and (eq $role "ingest") $external.pooler.host }}{{ $server = $external.pooler }}{{ end }}
 {{- $users := dict "ingest" "clickstream_ingest" "aggregate" "clickstream_aggregate" "grafana-reader" "grafana_reader" }}
 {{- $secret := include "clickstream.authSecret" $context }}
 {{- $key := printf "%s-password" $role }}
@@ -64,11 +66,11 @@
   "POSTGRES_SSLMODE" "disable") }}
 {{- else }}
 {{- include "clickstream.env" (dict
-  "POSTGRES_HOST" $external.host
-  "POSTGRES_PORT" $external.port
+  "POSTGRES_HOST" $server.host
+  "POSTGRES_PORT" $server.port
   "POSTGRES_DATABASE" $external.database
   "POSTGRES_USER" (get $users $role | default $external.owner.username)
-  "POSTGRES_SSLMODE" $external.sslmode) }}
+  "POSTGRES_SSLMODE" $server.sslmode) }}
 {{- if $external.caSecret }}
 - {name: POSTGRES_SSLROOTCERT, value: /run/secrets/postgres-ca/ca.crt}
 {{- end }}

@@ -27,10 +27,24 @@
   ports:
     - {port: 5432, protocol: TCP}
 {{- else -}}
-- ports:
-    - {port: {{ int .Values.postgres.external.port }}, protocol: TCP}
-  {{- include "clickstream.externalPeers" . | nindent 2 }}
+{{- include "clickstream.externalPostgresEgress" (list . .Values.postgres.external.port) }}
 {{- end }}
+{{- end }}
+
+{{/* To where consumers store. */}}
+{{- define "clickstream.ingestEgress" -}}
+{{- if and (not .Values.postgres.enabled) .Values.postgres.external.pooler.host -}}
+{{- include "clickstream.externalPostgresEgress" (list . .Values.postgres.external.pooler.port) }}
+{{- else -}}
+{{- include "clickstream.postgresEgress" . }}
+{{- end }}
+{{- end }}
+
+{{/* Takes (list context port). */}}
+{{- define "clickstream.externalPostgresEgress" -}}
+- ports:
+    - {port: {{ int (last .) }}, protocol: TCP}
+  {{- include "clickstream.externalPeers" (first .) | nindent 2 }}
 {{- end }}
 
 {{- define "clickstream.externalPeers" -}}

@@ -31,6 +31,9 @@
 
 {{- define "clickstream.validatePostgres" -}}
 {{- $external := .Values.postgres.external -}}
+{{- if and .Values.postgres.enabled $external.pooler.host -}}
+{{- fail "postgres.external.pooler.host is set while postgres.enabled is true: a pooler goes with an external PostgreSQL only." -}}
+{{- end -}}
 {{- if and .Values.postgres.enabled $external.host -}}
 {{- fail "postgres.external.host is set while postgres.enabled is true: set postgres.enabled to false to use the external PostgreSQL." -}}
 {{- end -}}
@@ -43,6 +46,9 @@
 {{- end -}}
 {{- if and (hasPrefix "verify" $external.sslmode) (not $external.caSecret) -}}
 {{- fail (printf "postgres.external.sslmode is %s, which needs the CA's certificate: set postgres.external.caSecret." $external.sslmode) -}}
+{{- end -}}
+{{- if and $external.pooler.host (hasPrefix "verify" $external.pooler.sslmode) (not $external.caSecret) -}}
+{{- fail (printf "postgres.external.pooler.sslmode is %s, which needs the CA's certificate: set postgres.external.caSecret." $external.pooler.sslmode) -}}
 {{- end -}}
 {{- if and (not $external.owner.existingSecret) (eq (include "clickstream.authSecret" .) (printf "%s-postgres-auth" .Release.Name)) -}}
 {{- fail "postgres.external.owner.existingSecret is empty: name the Secret with the password of the role that migrates, or one with all passwords in postgres.auth.existingSecret." -}}

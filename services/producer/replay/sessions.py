@@ -37,11 +37,6 @@ class Sessions:
         self._source = source
         self._cut = _Recent(IDLE_MS)
 
-    @property
-    def open_count(self) -> int:
-        """How many sessions are remembered."""
-        return len(self._cut)
-
     def session_id(self, visitor_id: str, time_ms: int, named: str | None = None, site: str | None = None) -> str:
         """The session of an event; `named` is the session id in the data, kept if it is a UUIDv7."""
         if named is not None:
@@ -61,9 +56,6 @@ class _Recent:
     def __init__(self, idle_ms: int) -> None:
         self._idle_ms = idle_ms
         self._open: OrderedDict[str, _Open] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._open)
 
     def touch(self, key: str, time_ms: int) -> _Open | None:
         """The session that this moment belongs to, if it is open."""
