@@ -34,20 +34,21 @@ def test_an_additive_rollup_and_its_tail_stand_side_by_side_in_the_live_view() -
     assert _SUMS.additive
     assert _SUMS.live_view() == (
         "SELECT hour, page_path, views, clicks FROM page_hour "
-        "UNION ALL SELECT hour, page_path, views, clicks FROM page_hour_pending"
+        "UNION ALL SELECT hour, page_path, views, clicks FROM reporting.page_hour_tail()"
     )
 
 
 def test_a_set_grows_by_what_it_lacks_and_shows_each_member_once() -> None:
     assert _SET.upsert().endswith("ON CONFLICT (day, visitor_id) DO NOTHING")
-    assert " UNION SELECT day, visitor_id FROM visitor_day_pending" in _SET.live_view()
+    assert " UNION SELECT day, visitor_id FROM reporting.visitor_day_tail()" in _SET.live_view()
 
 
 def test_a_merged_rollup_shows_a_row_as_it_will_be_and_never_beside_the_old_one() -> None:
     assert not _MERGED.additive
     view = _MERGED.live_view()
-    assert "WHERE NOT EXISTS (SELECT FROM session_pending AS p WHERE p.session_id = s.session_id)" in view
-    assert view.endswith("FROM session_merged")
+    assert "WHERE NOT EXISTS (SELECT FROM reporting.session_tail() AS p WHERE p.session_id = s.session_id)" in view
+    assert view.endswith("FROM reporting.session_tail()")
+    assert _MERGED.tail == "session_merged"
 
 
 def test_each_column_merges_by_its_own_rule() -> None:
