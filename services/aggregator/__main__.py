@@ -8,7 +8,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from services.aggregator import housekeeping
-from services.aggregator.rebuild import rebuild as rebuild_rollups
 from services.aggregator.run import Run
 from services.aggregator.settings import AggregatorSettings
 from services.aggregator.verification import verify as recount
@@ -16,6 +15,7 @@ from services.common import log, shutdown
 from services.common.errors import end_with_one_line
 from services.common.postgres import connect_or_fail
 from services.common.settings import load
+from services.rollups.rebuild import rebuild as rebuild_rollups
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 

@@ -12,7 +12,7 @@ from services.aggregator.settings import AggregatorSettings
 from services.common.errors import UserError
 from services.common.log import Logger
 from services.common.postgres import Connection
-from services.common.rollups import Rollup, require_droppable, rollups
+from services.rollups.catalogue import Rollup, require_droppable, rollups
 
 # By one of its days, the partitions all of whose days are past their time.
 _EXPIRED_DAYS: LiteralString = """

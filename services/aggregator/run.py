@@ -8,11 +8,11 @@ import psycopg
 
 from services.aggregator import housekeeping
 from services.aggregator.settings import AggregatorSettings
-from services.aggregator.tail import Pass, Tail
 from services.common import backoff, locks
 from services.common.errors import UserError
 from services.common.log import Logger
 from services.common.postgres import AWAY, Connection, connect, describe, is_misconfigured, primary, snapshot
+from services.rollups.tail import Pass, Tail
 
 _BEGIN: LiteralString = "INSERT INTO aggregator_run DEFAULT VALUES RETURNING run_id"
 _RECORD: LiteralString = """

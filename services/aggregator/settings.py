@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from services.common.settings import PositiveSeconds, PostgresSettings
+from services.common.settings import PositiveSeconds
+from services.rollups.settings import RollupSettings
 
 Days = Annotated[int, Field(ge=0, le=9000)]
 
@@ -20,15 +21,11 @@ def _pairs(value: object) -> object:
     return {name.strip(): days.strip() for name, _, days in pairs}
 
 
-class AggregatorSettings(PostgresSettings):
+class AggregatorSettings(RollupSettings):
     """A run lasts less than the minute after which the CronJob starts the next; its passes keep the tail short."""
 
     aggregator_run_seconds: PositiveSeconds = Field(50, le=86_400, description="how long a run goes on")
     aggregator_pass_seconds: PositiveSeconds = Field(10, le=3600, description="time from one pass to the next")
-    aggregator_pass_events: int = Field(
-        200_000, ge=1, description="events after which a pass takes no further batch; the rest follows at once"
-    )
-    aggregator_work_mem_mb: int = Field(64, ge=1, le=65_536, description="memory for each sort or hash of a pass")
     event_retention_days: int = Field(
         400, ge=0, le=9000, description="raw events older than this are dropped; 0 keeps all"
     )

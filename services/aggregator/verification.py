@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import LiteralString
 
 from services.aggregator import books
-from services.aggregator.horizon import keep_days, raw_events_since, require_room_for_all_days, rollup_since
 from services.aggregator.settings import AggregatorSettings
-from services.aggregator.shadow import Drift, Shadow
 from services.common import locks
 from services.common.postgres import Connection, connect_or_fail, snapshot
-from services.common.rollups import Rollup
+from services.rollups.catalogue import Rollup
+from services.rollups.horizon import keep_days, raw_events_since, require_room_for_all_days, rollup_since
+from services.rollups.shadow import Drift, Shadow
 
 _RECORD: LiteralString = """
 INSERT INTO verification (verified_at, rollup, since, rows, drift_rows) VALUES (%s, %s, %s, %s, %s)

@@ -9,13 +9,13 @@ import psycopg
 import typer
 from confluent_kafka import KafkaException
 
-from services.aggregator.settings import AggregatorSettings
 from services.common import backoff, locks, log, shutdown
 from services.common.errors import UserError, end_with_one_line
 from services.common.postgres import AWAY, Connection, connect, connect_pooled, describe, is_misconfigured
 from services.common.settings import PostgresSettings, load
 from services.migrate import history, roles, schema, topic
 from services.migrate.settings import MigrateSettings
+from services.rollups.settings import RollupSettings
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -40,7 +40,7 @@ def migrate(
         return
     retry(lambda: _migrate_schema(settings, logger))
     retry(lambda: topic.create(settings, logger))
-    history.fill(load(AggregatorSettings), logger, stop)
+    history.fill(load(RollupSettings), logger, stop)
 
 
 def _migrate_schema(settings: MigrateSettings, logger: log.Logger) -> None:

@@ -6,18 +6,18 @@ Until that is done such a rollup says too little; `verify` leaves it out.
 import threading
 import time
 
-from services.aggregator.rebuild import rebuild_under
-from services.aggregator.settings import AggregatorSettings
 from services.common import locks
 from services.common.errors import UserError
 from services.common.log import Logger
 from services.common.postgres import Connection, connect_or_fail
-from services.common.rollups import rollups
+from services.rollups.catalogue import rollups
+from services.rollups.rebuild import rebuild_under
+from services.rollups.settings import RollupSettings
 
 _LOG_SECONDS = 5.0
 
 
-def fill(settings: AggregatorSettings, log: Logger, stop: threading.Event) -> None:
+def fill(settings: RollupSettings, log: Logger, stop: threading.Event) -> None:
     """Fill what lacks its history; a second migration that does the same waits, and finds it done.
 
     Raises:

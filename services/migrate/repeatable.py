@@ -16,16 +16,16 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
-from services.common import live_views, range_functions, rollups
 from services.common.errors import UserError
 from services.common.postgres import Connection, primary
 from services.migrate import twins
+from services.rollups import catalogue, live_views, range_functions
 
 _OBJECT = re.compile(r"^CREATE OR REPLACE (VIEW|FUNCTION) ([\w.]+)", re.MULTILINE)
 _CREATE = re.compile(r"^CREATE (?!OR REPLACE (?:VIEW|FUNCTION)\b).*", re.MULTILINE)
 _COMMENT = re.compile(r"--.*")
 _WORD = re.compile(r"[\w.]+")
-_GENERATORS = (live_views, range_functions, rollups, twins)
+_GENERATORS = (live_views, range_functions, catalogue, twins)
 _RECORDED: LiteralString = "SELECT checksum FROM clickstream.schema_repeatable"
 _RECORD: LiteralString = """
 WITH gone AS (DELETE FROM clickstream.schema_repeatable)
@@ -123,7 +123,7 @@ def create(connection: Connection, repeatables: list[Repeatable]) -> None:
         _execute(connection, repeatable)
         made += repeatable.objects
         pending = {item.name.removesuffix("_pending") for item in repeatable.objects if item.kind == "VIEW"}
-        for rollup in rollups.rollups(connection):
+        for rollup in catalogue.rollups(connection):
             if _qualified(rollup.name) in pending:
                 made += [Object(kind, _qualified(name)) for kind, name in _stand_on(connection, rollup)]
     made += [Object(kind, name) for kind, name in range_functions.create_range_functions(connection)]
@@ -134,7 +134,7 @@ def create(connection: Connection, repeatables: list[Repeatable]) -> None:
     connection.execute(_RECORD, [checksum(repeatables)])
 
 
-def _stand_on(connection: Connection, rollup: rollups.Rollup) -> Iterable[tuple[str, str]]:
+def _stand_on(connection: Connection, rollup: catalogue.Rollup) -> Iterable[tuple[str, str]]:
     """What is generated from a rollup: its live view, and its twins with theirs."""
     yield from live_views.create_live_view(connection, rollup)
     for twin in twins.create_views(connection, rollup):

@@ -12,11 +12,11 @@ import psycopg
 from services.common import locks
 from services.common.errors import UserError
 from services.common.postgres import Connection, primary
-from services.common.rollups import definitions
 from services.migrate import repeatable, twins, versioned
 from services.migrate.goals import Goals, are_written, write
 from services.migrate.repeatable import Repeatable
 from services.migrate.versioned import Migration
+from services.rollups.catalogue import definitions
 
 FOLDER = Path(__file__).with_name("sql")
 _GRANTS = Path(__file__).with_name("grants.sql")

@@ -10,7 +10,7 @@ from typing import LiteralString, NamedTuple
 from services.common import locks
 from services.common.errors import UserError
 from services.common.postgres import Connection
-from services.common.rollups import GRAINS, Rollup, declaration, rollups
+from services.rollups.catalogue import GRAINS, Rollup, declaration, rollups
 
 _DECLARED: LiteralString = """
 SELECT c.relname, obj_description(c.oid, 'pg_class')

@@ -8,10 +8,10 @@ from zlib import crc32
 
 from confluent_kafka import Message
 
-from services.aggregator.tail import Tail
 from services.common.postgres import Connection, snapshot
 from services.consumer.batch import Batch, per_partition
 from services.consumer.store import Store
+from services.rollups.tail import Tail
 
 TOPIC = "clickstream.events.v1"
 PARTITIONS = 12

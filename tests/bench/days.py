@@ -17,10 +17,10 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from services.aggregator.tail import Tail
 from services.common.postgres import Connection, connect, snapshot
 from services.common.settings import PostgresSettings
 from services.consumer import ways
+from services.rollups.tail import Tail
 from tests.bench.books import Books
 from tests.bench.database import as_reader, empty_database
 from tests.bench.history import simulated

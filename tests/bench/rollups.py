@@ -15,9 +15,9 @@ from itertools import islice
 from rich.console import Console
 from rich.table import Table
 
-from services.aggregator.tail import Tail
 from services.common.postgres import connect
 from services.consumer.run import calm_garbage_collection
+from services.rollups.tail import Tail
 from tests.bench.books import PASS_EVENTS, Books
 from tests.bench.busy import server_ns
 from tests.bench.database import empty_database

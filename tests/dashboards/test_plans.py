@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.common.postgres import Connection, connect
-from services.common.rollups import rollups
+from services.rollups.catalogue import rollups
 from tests.conftest import Database
 from tests.dashboards.conftest import Filled, migrate_with_capacity
 from tests.dashboards.files import DASHBOARDS, Query, load, queries, variables

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.common.postgres import Connection
-from services.common.rollups import Rollup, rollups
+from services.rollups.catalogue import Rollup, rollups
 from tests.dashboards.conftest import Filled
 
 LENGTHS_HOURS = (0, 1, 6, 23, 24, 25, 47, 100, 167, 168, 169, 200, 300)

@@ -4,7 +4,7 @@ from typing import Any
 
 from services.common.event import COLUMNS
 from services.common.postgres import Connection, snapshot
-from services.common.rollups import Rollup, rollups
+from services.rollups.catalogue import Rollup, rollups
 from tests import oracle
 
 _TEXT = ("event_id", "session_id")

@@ -1,8 +1,8 @@
 """What `reporting.<rollup>_tail()` runs, for a look at its plan, which that of its caller does not show."""
 
-from services.common.live_views import tail_text
 from services.common.postgres import Connection
-from services.common.rollups import Rollup
+from services.rollups.catalogue import Rollup
+from services.rollups.live_views import tail_text
 
 
 def tail_statement(owner: Connection, rollup: Rollup) -> str:

@@ -7,10 +7,10 @@ import pytest
 
 from services.aggregator import books
 from services.aggregator.settings import AggregatorSettings
-from services.aggregator.tail import Tail
 from services.aggregator.verification import verify
 from services.common.postgres import Connection
 from services.consumer.store import Store
+from services.rollups.tail import Tail
 from tests.conftest import Database
 from tests.events import World
 from tests.integration.intake import TOPIC, Topic

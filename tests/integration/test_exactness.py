@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.aggregator.rebuild import rebuild
 from services.aggregator.settings import AggregatorSettings
-from services.aggregator.tail import Tail
 from services.aggregator.verification import verify
 from services.common.postgres import Connection, connect, snapshot
 from services.consumer.store import Store
+from services.rollups.rebuild import rebuild
+from services.rollups.tail import Tail
 from tests.conftest import Database
 from tests.events import World
 from tests.integration.exactly import assert_exact

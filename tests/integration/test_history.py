@@ -7,13 +7,13 @@ import pytest
 import structlog
 
 from services.aggregator.settings import AggregatorSettings
-from services.aggregator.tail import Tail
 from services.aggregator.verification import verify
 from services.common.errors import UserError
 from services.common.postgres import Connection, connect, snapshot
 from services.migrate import history, schema
 from services.migrate.repeatable import Repeatable
 from services.migrate.versioned import Migration
+from services.rollups.tail import Tail
 from tests.conftest import Database
 from tests.integration.exactly import assert_exact
 from tests.integration.pipeline import scalar, settings_of

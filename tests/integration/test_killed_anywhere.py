@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from services.aggregator.tail import Tail
 from services.common.postgres import Connection, connect, snapshot
 from services.consumer.batch import Batch
 from services.consumer.ledger import FencedError
 from services.consumer.store import Store
+from services.rollups.tail import Tail
 from tests.conftest import Database
 from tests.events import World
 from tests.integration.exactly import assert_exact

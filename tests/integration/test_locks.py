@@ -9,13 +9,13 @@ import psycopg
 import pytest
 import structlog
 
-from services.aggregator.rebuild import rebuild
 from services.aggregator.run import Run
 from services.aggregator.settings import AggregatorSettings
 from services.common import locks
 from services.common.errors import UserError
 from services.common.postgres import connect
 from services.migrate import history, schema
+from services.rollups.rebuild import rebuild
 from tests.conftest import Database
 from tests.integration.exactly import assert_exact
 from tests.integration.pipeline import Pipeline, migrate, scalar, settings_of

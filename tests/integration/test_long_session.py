@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from services.aggregator.tail import Tail
 from services.common.postgres import Connection, connect, snapshot
-from services.common.rollups import rollups
 from services.common.timestamps import rfc3339_ms, to_unix_ms
 from services.common.uuid7 import compose
 from services.consumer.store import Store
+from services.rollups.catalogue import rollups
+from services.rollups.tail import Tail
 from tests.conftest import Database
 from tests.dashboards.test_plans import nodes
 from tests.integration.exactly import assert_exact

@@ -8,12 +8,12 @@ import pytest
 
 from local.embedded import postgres_alone
 from services.aggregator.settings import AggregatorSettings
-from services.aggregator.tail import Tail
 from services.aggregator.verification import verify
 from services.common.errors import UserError
 from services.common.postgres import Connection, connect, snapshot
-from services.common.rollups import rollups
 from services.consumer.store import Store
+from services.rollups.catalogue import rollups
+from services.rollups.tail import Tail
 from tests.conftest import Database, folder_for_everyone
 from tests.events import World
 from tests.integration.exactly import assert_exact

@@ -12,14 +12,14 @@ import structlog
 from structlog.testing import capture_logs
 
 from services.aggregator import housekeeping
-from services.aggregator.rebuild import rebuild
 from services.aggregator.run import Run
 from services.aggregator.settings import AggregatorSettings
 from services.aggregator.verification import verify
 from services.common.errors import UserError
 from services.common.postgres import Connection
-from services.common.rollups import rollups
 from services.migrate import schema
+from services.rollups.catalogue import rollups
+from services.rollups.rebuild import rebuild
 from tests.conftest import Database
 from tests.integration.exactly import assert_exact
 from tests.integration.pipeline import scalar, wait_until

@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection
 from datetime import date, datetime
 from typing import LiteralString, NamedTuple
 
-from services.aggregator.horizon import keep_days, raw_events_since
-from services.aggregator.settings import AggregatorSettings
-from services.aggregator.shadow import Shadow
-from services.aggregator.tail import Tail
 from services.common import locks
 from services.common.errors import UserError
 from services.common.postgres import Connection, connect_or_fail, snapshot
+from services.rollups.horizon import keep_days, raw_events_since
+from services.rollups.settings import RollupSettings
+from services.rollups.shadow import Shadow
+from services.rollups.tail import Tail
 
 Progress = Callable[[int, int], None]
 _LOCK_SECONDS = 5.0
@@ -47,7 +47,7 @@ class _Raw(NamedTuple):
     since: datetime | None
 
 
-def rebuild(settings: AggregatorSettings, progress: Progress, only: Collection[str] | None = None) -> dict[str, int]:
+def rebuild(settings: RollupSettings, progress: Progress, only: Collection[str] | None = None) -> dict[str, int]:
     """Returns the rows that had to change, by rollup; `progress` is told events done and events in all.
 
     With `only`, the other rollups are counted, too, as some build on others, but not written.
@@ -64,7 +64,7 @@ def rebuild(settings: AggregatorSettings, progress: Progress, only: Collection[s
 
 
 def rebuild_under(
-    guard: Connection, settings: AggregatorSettings, progress: Progress, only: Collection[str] | None = None
+    guard: Connection, settings: RollupSettings, progress: Progress, only: Collection[str] | None = None
 ) -> dict[str, int]:
     """As `rebuild`, under the rebuild's lock that the caller's transaction holds."""
     with connect_or_fail(settings, "rebuild", autocommit=True) as connection:
@@ -128,7 +128,7 @@ def _keep_passes_away(guard: Connection) -> None:
             continue
 
 
-def _empty_tail(settings: AggregatorSettings) -> None:
+def _empty_tail(settings: RollupSettings) -> None:
     """Roll up what is pending: its share of rows too old to be rebuilt must not be passed over."""
     with connect_or_fail(settings, "rebuild tail", autocommit=True) as connection:
         tail = Tail(connection, settings.aggregator_work_mem_mb)

@@ -3,7 +3,7 @@
 import pytest
 
 from services.common.errors import UserError
-from services.common.rollups import Rollup, _Column, _merge_rule, declaration
+from services.rollups.catalogue import Rollup, _Column, _merge_rule, declaration
 
 _SUMS = Rollup("page_hour", ("hour", "page_path"), {"views": "sum", "clicks": "sum"}, "hour")
 _SET = Rollup("visitor_day", ("day", "visitor_id"), {}, "day")

@@ -15,7 +15,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from services.common.rollups import Rollup, rollups
+from services.rollups.catalogue import Rollup, rollups
 
 _COLUMN_TYPES: LiteralString = """
 SELECT attname, format_type(atttypid, atttypmod)

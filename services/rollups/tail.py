@@ -11,7 +11,7 @@ from typing import LiteralString
 
 from services.common.errors import UserError
 from services.common.postgres import Connection
-from services.common.rollups import Rollup, View, rollups, tail_views
+from services.rollups.catalogue import Rollup, View, rollups, tail_views
 
 _CHOOSE: LiteralString = """
 INSERT INTO pending_batch (batch_id)

@@ -11,7 +11,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
-from services.common.rollups import Rollup, View, tail_of, tail_views
+from services.rollups.catalogue import Rollup, View, tail_of, tail_views
 
 _COLUMN_TYPES: LiteralString = """
 SELECT attname, format_type(atttypid, atttypmod)

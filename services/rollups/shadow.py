@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import LiteralString, NamedTuple
 
-from services.aggregator.tail import Pass, Tail
 from services.common.postgres import Connection
-from services.common.rollups import Rollup
+from services.rollups.catalogue import Rollup
+from services.rollups.tail import Pass, Tail
 
 _LEDGER: LiteralString = """
 CREATE TEMP TABLE ingest_batch (
