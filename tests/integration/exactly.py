@@ -28,9 +28,18 @@ def assert_exact(connection: Connection, expected_ids: set[str] | None = None) -
     if expected_ids is not None:
         assert {event["event_id"] for event in events} == expected_ids
         assert len(events) == len(expected_ids)
-    assert live.keys() == oracle.ROLLUPS.keys()
+    unknown, gone = sorted(live.keys() - oracle.ROLLUPS.keys()), sorted(oracle.ROLLUPS.keys() - live.keys())
+    assert not unknown, f"tests/oracle.py does not say what {', '.join(unknown)} must hold: add it to ROLLUPS"
+    assert not gone, f"tests/oracle.py counts {', '.join(gone)}, and the database has no such rollup"
     for name, count in oracle.ROLLUPS.items():
-        assert live[name] == count(events), f"reporting.{name} differs from a recount"
+        _assert_same(name, live[name], count(events))
+
+
+def _assert_same(name: str, live: oracle.Rows, counted: oracle.Rows) -> None:
+    """A few of the keys that differ say more than all rows."""
+    off = [key for key in {**live, **counted} if live.get(key) != counted.get(key)]
+    shown = "\n".join(f"  {key}: {live.get(key)} instead of {counted.get(key)}" for key in off[:5])
+    assert not off, f"reporting.{name} differs from tests/oracle.py at {len(off)} keys:\n{shown}"
 
 
 def _rows(connection: Connection, rollup: Rollup) -> oracle.Rows:
