@@ -32,6 +32,15 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """As many processes as there are cores, each with its own servers; one alone on servers that the environment names.
+
+    There they would meet: roles and their passwords belong to a server as a whole.
+    """
+    return 0 if {"TEST_KAFKA_BOOTSTRAP_SERVERS", "TEST_POSTGRES_URL"} & os.environ.keys() else None
+
+
 @dataclass(frozen=True)
 class Database:
     """A database and a superuser's way into it."""
@@ -96,6 +105,26 @@ def database(postgres: Database) -> Iterator[Database]:
     """A fresh, empty database, dropped afterwards."""
     with fresh_database(postgres) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Database) -> Iterator[Database]:
+    """A database with all migrations applied, to be copied: that takes a fraction of the time."""
+    from tests.integration.pipeline import migrate  # it needs this module
+
+    with fresh_database(postgres) as database:
+        migrate(database)
+        yield database
+
+
+@pytest.fixture
+def migrated(postgres: Database, template: Database) -> Iterator[Database]:
+    """A fresh database with all migrations applied and the roles' passwords set."""
+    from tests.integration.pipeline import give_roles
+
+    with fresh_database(postgres, template) as database:
+        give_roles(database)
+        yield database
 
 
 @contextmanager
