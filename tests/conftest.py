@@ -120,6 +120,13 @@ def template(postgres: Database) -> Iterator[Database]:
 @pytest.fixture
 def migrated(postgres: Database, template: Database) -> Iterator[Database]:
     """A fresh database with all migrations applied and the roles' passwords set."""
+    with migrated_database(postgres, template) as database:
+        yield database
+
+
+@contextmanager
+def migrated_database(postgres: Database, template: Database) -> Iterator[Database]:
+    """The same, for as long as the block lasts."""
     from tests.integration.pipeline import give_roles
 
     with fresh_database(postgres, template) as database:

@@ -26,12 +26,12 @@ from services.consumer.batch import Batch, per_partition
 from services.consumer.store import Store
 from services.producer.settings import SimulateSettings
 from services.producer.simulate.source import Simulation
-from tests.conftest import Database, fresh_database
+from tests.conftest import Database, migrated_database
 from tests.dashboards.facts import Facts
 from tests.dashboards.macros import Choice, Span
 from tests.events import World, encode
 from tests.integration.exactly import stored_events
-from tests.integration.pipeline import give_roles, settings_of
+from tests.integration.pipeline import settings_of
 
 TOPIC = "clickstream.events.v1"
 PARTITIONS = 3
@@ -78,8 +78,7 @@ def limit_capacity(database: Database) -> None:
 @contextmanager
 def limited_database(postgres: Database, template: Database) -> Iterator[Database]:
     """Our schema, in a database that knows how large it may get."""
-    with fresh_database(postgres, template) as database:
-        give_roles(database)
+    with migrated_database(postgres, template) as database:
         limit_capacity(database)
         yield database
 
