@@ -20,6 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from local import state
 from local.embedded import Platform, kafka_alone, platform, postgres_alone
 
 PARTITIONS = 12
@@ -30,6 +31,11 @@ _QUICK = {"fsync": "off", "max_connections": "200"}
 # The same examples each time, on however busy a machine: a test that fails now and then tells nothing.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+# A port is found free and taken a moment later: none is chosen from by two processes of the tests.
+if _process := os.environ.get("PYTEST_XDIST_WORKER", ""):
+    state.PORTS = state.PORTS[int(_process.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
 
 @pytest.hookimpl(optionalhook=True)
