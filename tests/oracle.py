@@ -8,13 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import wraps
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 Event = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
+T = TypeVar("T")
 
 FUNNEL = {"product_view": 1, "add_to_cart": 2, "begin_checkout": 3, "purchase": 4}
 
@@ -151,6 +153,20 @@ def source(event: Event) -> str:
     return referring if referring and referring != host(event.get("page_url")) else "direct"
 
 
+def once(count: Callable[[list[Event]], T]) -> Callable[[list[Event]], T]:
+    """Several rollups in a row ask the same of the same events."""
+    latest: list[tuple[list[Event], T]] = []
+
+    @wraps(count)
+    def counted(events: list[Event]) -> T:
+        if not latest or latest[0][0] is not events:
+            latest[:] = [(events, count(events))]
+        return latest[0][1]
+
+    return counted
+
+
+@once
 def sessions(events: list[Event]) -> dict[UUID, dict[str, Any]]:
     """Each session, in the columns of table `session`."""
     grouped: dict[str, list[Event]] = defaultdict(list)
@@ -237,7 +253,8 @@ def source_metrics(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]],
     )
 
 
-def moves(events: list[Event]) -> Iterable[tuple[Event, Event]]:
+@once
+def moves(events: list[Event]) -> list[tuple[Event, Event]]:
     """From page view to page view within a session."""
     views: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(events, key=lambda e: (moment(e), e["event_id"])):
