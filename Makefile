@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export UV_PYTHON_DOWNLOADS := never
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Services start as processes, in the tests hundreds of times: without kept bytecode, each compiles all its libraries.
+unexport PYTHONDONTWRITEBYTECODE
 
 # uv from the PATH, else one of our own.
 UV := $(or $(shell command -v uv 2>/dev/null),.local/uv/bin/uv)
@@ -15,6 +17,10 @@ UV := $(or $(shell command -v uv 2>/dev/null),.local/uv/bin/uv)
 # The chart's tests need Helm: the PATH's, else HELM=/path, else one of our own where Go is there to build it.
 HELM_VERSION := v3.19.0
 HELM_TO_TEST := $(if $(HELM)$(shell command -v helm 2>/dev/null),,$(if $(shell command -v go 2>/dev/null),.local/bin/helm))
+
+# Whole suites run in as many processes as there are cores, what is chosen by ARGS in one, which starts sooner.
+WORKERS ?= $(if $(ARGS),0,auto)
+PYTEST = $(BIN)/python -m pytest --numprocesses=$(WORKERS) --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -28,17 +34,17 @@ help: ## List the targets
 demo: $(READY) ## Run the whole platform here, with a live page; ARGS="--events 200000", ARGS=--grafana, ARGS="--help"
 	@$(BIN)/python -m local demo $(ARGS)
 
-test: $(READY) $(HELM_TO_TEST) ## Run all tests, on a real broker and a real database; ARGS="-k name"
-	@$(BIN)/python -m pytest --ignore=tests/e2e $(ARGS)
+test: $(READY) $(HELM_TO_TEST) ## Run all tests, on a real broker and a real database; ARGS="-k name", WORKERS=1
+	@$(PYTEST) --ignore=tests/e2e $(ARGS)
 
 test-unit: $(READY) ## Run the tests that need neither broker nor database
-	@$(BIN)/python -m pytest tests/unit $(ARGS)
+	@$(PYTEST) tests/unit $(ARGS)
 
 test-integration: $(READY) ## Run the tests on a real broker and a real database
-	@$(BIN)/python -m pytest tests/integration $(ARGS)
+	@$(PYTEST) tests/integration $(ARGS)
 
 test-chart: $(READY) $(HELM_TO_TEST) ## Run the tests of the Helm chart, which need helm and no cluster; ARGS="--update-golden"
-	@$(BIN)/python -m pytest tests/chart $(ARGS)
+	@$(PYTEST) tests/chart $(ARGS)
 
 bench: $(READY) ## Measure ingest against psql \copy of the same rows
 	@$(BIN)/python -m tests.bench.ingest

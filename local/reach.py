@@ -28,7 +28,12 @@ def package_for_everyone(package: Path) -> Path:
             if part.exists():
                 shutil.copytree(part, unfinished / part.name, symlinks=True)
         _open(unfinished)
-        unfinished.replace(copy)
+        try:
+            unfinished.replace(copy)
+        except OSError:
+            shutil.rmtree(unfinished)
+            if not copy.exists():  # else another run was faster
+                raise
     return copy / package.name
 
 

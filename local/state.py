@@ -20,7 +20,7 @@ from services.common.errors import UserError
 HOST = "127.0.0.1"
 # Below every system's ephemeral range: there, a client that reconnects to a killed server's port can be given that
 # very port as its own, connect to itself and keep the server from coming back.
-_PORTS = range(15_000, 32_000)
+PORTS = range(15_000, 32_000)
 _RELEASE_SECONDS = 15.0
 # What carries it was made here; in nothing else do we remove anything.
 MARK = ".clickstream"
@@ -145,7 +145,7 @@ def free_ports(*preferred: int) -> list[int]:
         for port in preferred:
             probe = _bind(port) if port else None
             while probe is None:
-                probe = _bind(random.choice(_PORTS))
+                probe = _bind(random.choice(PORTS))
             taken.append(probe)
         return [int(probe.getsockname()[1]) for probe in taken]
     finally:

@@ -20,6 +20,7 @@ from confluent_kafka.cimpl import NewTopic
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from local import state
 from local.embedded import Platform, kafka_alone, platform, postgres_alone
 
 PARTITIONS = 12
@@ -32,6 +33,20 @@ _QUICK = {"fsync": "off", "max_connections": "200"}
 # The same examples each time, on however busy a machine: a test that fails now and then tells nothing.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+# A port is found free and taken a moment later: none is chosen from by two processes of the tests.
+if _process := os.environ.get("PYTEST_XDIST_WORKER", ""):
+    state.PORTS = state.PORTS[int(_process.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """As many processes as there are cores, each with its own servers; one alone on servers that the environment names.
+
+    There they would meet: roles and their passwords belong to a server as a whole.
+    """
+    return 0 if {"TEST_KAFKA_BOOTSTRAP_SERVERS", "TEST_POSTGRES_URL"} & os.environ.keys() else None
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,33 @@ def database(postgres: Database) -> Iterator[Database]:
     """A fresh, empty database, dropped afterwards."""
     with fresh_database(postgres) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def template(postgres: Database) -> Iterator[Database]:
+    """A database with all migrations applied, to be copied: that takes a fraction of the time."""
+    from tests.integration.pipeline import migrate  # it needs this module
+
+    with fresh_database(postgres) as database:
+        migrate(database)
+        yield database
+
+
+@pytest.fixture
+def migrated(postgres: Database, template: Database) -> Iterator[Database]:
+    """A fresh database with all migrations applied and the roles' passwords set."""
+    with migrated_database(postgres, template) as database:
+        yield database
+
+
+@contextmanager
+def migrated_database(postgres: Database, template: Database) -> Iterator[Database]:
+    """The same, for as long as the block lasts."""
+    from tests.integration.pipeline import give_roles
+
+    with fresh_database(postgres, template) as database:
+        give_roles(database)
+        yield database
 
 
 @contextmanager

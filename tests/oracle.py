@@ -8,13 +8,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import wraps
 from itertools import groupby, pairwise
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 Event = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
+T = TypeVar("T")
 
 _SCHEME_MARKS = str.maketrans("", "", "+.-")
 _NAME_MARKS = str.maketrans("", "", "._-")
@@ -176,6 +178,20 @@ def source(event: Event) -> str:
     return referring if referring and referring != host(event.get("page_url")) else "direct"
 
 
+def once(count: Callable[[list[Event]], T]) -> Callable[[list[Event]], T]:
+    """Several rollups in a row ask the same of the same events."""
+    latest: list[tuple[list[Event], T]] = []
+
+    @wraps(count)
+    def counted(events: list[Event]) -> T:
+        if not latest or latest[0][0] is not events:
+            latest[:] = [(events, count(events))]
+        return latest[0][1]
+
+    return counted
+
+
+@once
 def sessions(events: list[Event]) -> dict[UUID, dict[str, Any]]:
     """Each session, in the columns of table `session`."""
     grouped: dict[str, list[Event]] = defaultdict(list)
@@ -263,21 +279,26 @@ def source_metrics(bucket: Callable[[datetime], Any]) -> Callable[[list[Event]],
     )
 
 
-def moves(events: list[Event], of_site: str | None = None) -> Iterable[tuple[Event, Event]]:
-    """From page view to page view within a session; only those that left a page of this site, if given."""
+@once
+def moves(events: list[Event]) -> list[tuple[Event, Event]]:
+    """From page view to page view within a session."""
     views: dict[str, list[Event]] = defaultdict(list)
     for event in sorted(events, key=lambda e: (moment(e), e["event_id"])):
         if is_type(event, "page_view"):
             views[event["session_id"]].append(event)
-    found = [move for seen in views.values() for move in pairwise(seen)]
-    return [(a, b) for a, b in found if of_site in (None, site(a))]
+    return [move for seen in views.values() for move in pairwise(seen)]
+
+
+def moves_from(events: list[Event], of_site: str | None) -> Iterable[tuple[Event, Event]]:
+    """Those that left a page of this site, if one is given."""
+    return ((a, b) for a, b in moves(events) if of_site in (None, site(a)))
 
 
 def path(bucket: Callable[[datetime], Any]) -> Callable[..., Rows]:
     """How often from which page to which."""
 
     def count(events: list[Event], of_site: str | None = None) -> Rows:
-        found = Counter((bucket(moment(a)), a["page_path"], b["page_path"]) for a, b in moves(events, of_site))
+        found = Counter((bucket(moment(a)), a["page_path"], b["page_path"]) for a, b in moves_from(events, of_site))
         return {key: (number,) for key, number in found.items()}
 
     return count
@@ -288,7 +309,7 @@ def page_time(bucket: Callable[[datetime], Any]) -> Callable[..., Rows]:
 
     def count(events: list[Event], of_site: str | None = None) -> Rows:
         found: dict[tuple[Any, ...], tuple[int, int]] = {}
-        for a, b in moves(events, of_site):
+        for a, b in moves_from(events, of_site):
             key = bucket(moment(a)), a["page_path"], a["device_type"]
             time_ms = min((moment(b) - moment(a)) // timedelta(milliseconds=1), 1_800_000)
             views, total_ms = found.get(key, (0, 0))

@@ -3,10 +3,10 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 from zlib import crc32
 
 import pytest
@@ -26,12 +26,12 @@ from services.consumer.batch import Batch, per_partition
 from services.consumer.store import Store
 from services.producer.settings import SimulateSettings
 from services.producer.simulate.source import Simulation
-from tests.conftest import Database
+from tests.conftest import Database, migrated_database
 from tests.dashboards.facts import Facts
 from tests.dashboards.macros import Choice, Span
 from tests.events import World, encode
 from tests.integration.exactly import stored_events
-from tests.integration.pipeline import migrate, settings_of
+from tests.integration.pipeline import settings_of
 
 TOPIC = "clickstream.events.v1"
 PARTITIONS = 3
@@ -68,26 +68,27 @@ class Filled:
         return Facts(events, tables | {"database": size, "sent": sent}, span, choice or Choice())
 
 
-def migrate_with_capacity(database: Database) -> None:
-    """Our schema, in a database that knows how large it may get."""
-    migrate(database)
+def limit_capacity(database: Database) -> None:
+    """The database knows how large it may get."""
     with connect(settings_of(database), "tests", autocommit=True) as connection:
         capacity = sql.SQL("ALTER DATABASE {} SET clickstream.capacity_bytes = {}")
         connection.execute(capacity.format(sql.Identifier(database.dbname), str(CAPACITY_BYTES)))
 
 
+@contextmanager
+def limited_database(postgres: Database, template: Database) -> Iterator[Database]:
+    """Our schema, in a database that knows how large it may get."""
+    with migrated_database(postgres, template) as database:
+        limit_capacity(database)
+        yield database
+
+
 @pytest.fixture(scope="session")
-def filled(postgres: Database) -> Iterator[Filled]:
+def filled(postgres: Database, template: Database) -> Iterator[Filled]:
     """Shared by all tests: look, don't touch."""
-    name = f"test_{uuid4().hex[:12]}"
-    with postgres.connect() as session:
-        session.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    database = Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
-    migrate_with_capacity(database)
-    sent = _fill(database)
-    yield Filled(database, sent, datetime.now(UTC) + timedelta(seconds=1))
-    with postgres.connect() as session:
-        session.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with limited_database(postgres, template) as database:
+        sent = _fill(database)
+        yield Filled(database, sent, datetime.now(UTC) + timedelta(seconds=1))
 
 
 def _values() -> Iterator[tuple[str, bytes]]:

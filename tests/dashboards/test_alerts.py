@@ -11,7 +11,7 @@ from psycopg import sql
 
 from services.common.postgres import Connection, connect
 from tests.conftest import Database
-from tests.dashboards.conftest import TOPIC, Filled, migrate_with_capacity
+from tests.dashboards.conftest import TOPIC, Filled, limit_capacity
 from tests.dashboards.files import DASHBOARDS, ROOT, load
 from tests.dashboards.rules import Rule, rules
 from tests.integration.pipeline import settings_of
@@ -57,15 +57,15 @@ class Platform:
 
 
 @pytest.fixture
-def platform(database: Database) -> Iterator[Platform]:
+def platform(migrated: Database) -> Iterator[Platform]:
     """In perfect health."""
-    migrate_with_capacity(database)
-    with connect(settings_of(database), "tests", autocommit=True) as owner:
+    limit_capacity(migrated)
+    with connect(settings_of(migrated), "tests", autocommit=True) as owner:
 
         def reader() -> Connection:
-            return connect(settings_of(database, "grafana_reader"), "grafana", autocommit=True)
+            return connect(settings_of(migrated, "grafana_reader"), "grafana", autocommit=True)
 
-        found = Platform(owner, reader, database.dbname, datetime.now(UTC))
+        found = Platform(owner, reader, migrated.dbname, datetime.now(UTC))
         found.batch()
         found.insert("partition_offset", topic=TOPIC, partition=0, received=100, stored=100, topic_id="t")
         found.insert("aggregator_run", finished_at=found.now, started_at=found.now - timedelta(seconds=50))

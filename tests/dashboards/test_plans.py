@@ -9,7 +9,7 @@ import pytest
 from services.common.postgres import Connection, connect
 from services.rollups.catalogue import rollups
 from tests.conftest import Database
-from tests.dashboards.conftest import Filled, migrate_with_capacity
+from tests.dashboards.conftest import Filled, limited_database
 from tests.dashboards.files import DASHBOARDS, Query, load, queries, variables
 from tests.dashboards.macros import expand, last
 from tests.integration.pipeline import settings_of
@@ -73,19 +73,11 @@ def test_the_choices_at_the_top_can_be_filled(filled: Filled, file: Any) -> None
 
 
 @pytest.fixture(scope="module")
-def empty(postgres: Database) -> Iterator[Database]:
+def empty(postgres: Database, template: Database) -> Iterator[Database]:
     """All migrations, no rows."""
-    name = "test_empty_dashboards"
-    with postgres.connect() as session:
-        session.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
-        session.execute(f"CREATE DATABASE {name}".encode())
-    database = Database(postgres.host, postgres.port, postgres.user, postgres.password, name)
-    migrate_with_capacity(database)
-    yield database
-    with postgres.connect() as session:
-        session.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with limited_database(postgres, template) as database:
+        yield database
 
 
 def _now() -> datetime:
-
     return datetime.now(UTC)

@@ -63,7 +63,7 @@ def test_a_panels_query_returns_through_grafana_what_the_database_says(
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_reaches_the_webhook_and_is_taken_back(
     platform: Platform,
-    database: Database,
+    migrated: Database,
     tmp_path: Path,
     name: str,
 ) -> None:
@@ -71,7 +71,7 @@ def test_an_alert_reaches_the_webhook_and_is_taken_back(
     provoke, cure = CASES[name]
     receiver = Receiver()
     try:
-        with grafana(database, tmp_path, receiver.url) as server:
+        with grafana(migrated, tmp_path, receiver.url) as server:
             _expect(server, name, "inactive")
             provoke(platform)
             _reconnect(platform, server)

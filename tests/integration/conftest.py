@@ -1,4 +1,4 @@
-"""Databases with our schema, and the services against them."""
+"""The services against databases with our schema."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,24 +6,8 @@ from pathlib import Path
 import pytest
 
 from local.embedded import Platform, platform
-from tests.conftest import Database, folder_for_everyone, fresh_database
-from tests.integration.pipeline import Pipeline, migrate
-
-
-@pytest.fixture(scope="session")
-def template(postgres: Database) -> Iterator[Database]:
-    """A database with all migrations applied, to be copied: that takes a fraction of the time."""
-    with fresh_database(postgres) as database:
-        migrate(database)
-        yield database
-
-
-@pytest.fixture
-def migrated(postgres: Database, template: Database) -> Iterator[Database]:
-    """A fresh database with all migrations applied and the roles' passwords set."""
-    with fresh_database(postgres, template) as database:
-        migrate(database)  # a copy lacks the rights that are given on the database itself
-        yield database
+from tests.conftest import Database, folder_for_everyone
+from tests.integration.pipeline import Pipeline
 
 
 @pytest.fixture

@@ -135,6 +135,13 @@ def settings_of(database: Database, role: str | None = None) -> PostgresSettings
 
 def migrate(database: Database, version: Schema | None = None) -> None:
     """Bring a database to this version, or another, and set the roles' passwords."""
+    give_roles(database)
+    with connect(settings_of(database), "tests", autocommit=True) as connection:
+        schema.apply(connection, version or schema.read())
+
+
+def give_roles(database: Database) -> None:
+    """The roles with their passwords, and what they may do on this database: a copy of one lacks it."""
     owner = settings_of(database)
     settings = MigrateSettings(
         **owner.model_dump(),
@@ -145,7 +152,6 @@ def migrate(database: Database, version: Schema | None = None) -> None:
     )
     with connect(owner, "tests", autocommit=True) as connection:
         roles.create(connection, settings)
-        schema.apply(connection, version or schema.read())
 
 
 def scalar(session: psycopg.Connection, query: str, *parameters: object) -> object:

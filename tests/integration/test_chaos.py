@@ -25,7 +25,7 @@ from tests.integration.readings import assert_exactly_once
 
 KILLS = {"consumer": 10, "aggregator": 6, "postgres": 4, "kafka": 4}
 PAUSE_SECONDS = (0.0, 0.7)
-PATIENCE_SECONDS = 6.0
+PATIENCE_SECONDS = 20.0  # on a busy machine a broker that was killed takes that long to be back
 
 # Live view and recount side by side; one row for each difference.
 _DIFFERENCES = """
@@ -194,6 +194,7 @@ def simulated(
     return made, frozenset(broken)
 
 
+@pytest.mark.timeout(600)  # every kill may take all the patience
 @pytest.mark.parametrize("seed", [1])
 def test_kills_at_random_lose_nothing_double_nothing_and_falsify_no_number(
     own_platform: Platform, own_pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, seed: int

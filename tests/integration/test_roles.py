@@ -16,7 +16,7 @@ from services.common.log import Logger
 from services.common.postgres import Connection, connect
 from services.migrate import roles, schema
 from services.migrate.settings import MigrateSettings
-from tests.conftest import Database
+from tests.conftest import Database, migrated_database
 from tests.integration.pipeline import PASSWORDS, Pipeline, scalar, settings_of, wait_until
 
 _ROLLUPS = ("traffic_minute", "page_hour", "session", "visitor_day")
@@ -33,14 +33,15 @@ def _refused(connection: Connection, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-@pytest.fixture
-def partitioned(migrated: Database) -> Database:
-    """A database with a day's partition that was there when the grants were last given."""
-    with connect(settings_of(migrated), "tests", autocommit=True) as owner:
-        owner.execute("SELECT create_event_partition('2026-09-01')")
-        schema.apply(owner, schema.read())
-        owner.execute("SELECT create_event_partition('2026-09-02')")
-    return migrated
+@pytest.fixture(scope="module")
+def partitioned(postgres: Database, template: Database) -> Iterator[Database]:
+    """A database with a day's partition that was there when the grants were last given; shared: change nothing."""
+    with migrated_database(postgres, template) as database:
+        with connect(settings_of(database), "tests", autocommit=True) as owner:
+            owner.execute("SELECT create_event_partition('2026-09-01')")
+            schema.apply(owner, schema.read())
+            owner.execute("SELECT create_event_partition('2026-09-02')")
+        yield database
 
 
 @pytest.mark.parametrize("role", ["clickstream_ingest", "clickstream_aggregate"])
@@ -49,7 +50,7 @@ def partitioned(migrated: Database) -> Database:
 def test_no_service_changes_an_event_that_is_stored(
     partitioned: Database, role: str, table: str, statement: str
 ) -> None:
-    with _as(role, partitioned) as session:
+    with _as(role, partitioned) as session, session.transaction(force_rollback=True):
         _refused(session, statement.format(table))
 
 

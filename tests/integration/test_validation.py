@@ -152,6 +152,7 @@ def _as_stored(connection: Connection) -> list[dict[str, Any]]:
     return events
 
 
+@pytest.mark.timeout(600)  # a thousand messages are thought out: minutes, on a busy machine
 def test_whatever_the_validator_accepts_postgresql_takes_and_gives_back(session: Connection) -> None:
     for day in range(-_RETENTION_DAYS - 1, 3):
         session.execute("SELECT create_event_partition(%s)", [(_NOW + timedelta(days=day)).date()])

@@ -1,4 +1,4 @@
-"""On which cluster the Makefile's targets act: the one that CONTEXT names, whichever is current. What .ci/run tells.
+"""The Makefile's targets: on which cluster they act, whichever is current, and how tests run. What .ci/run tells.
 
 The targets run for real; kubectl, helm, kind and docker are stand-ins on the PATH that note how they were called.
 """
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _PROGRAMS = ("docker", "helm", "kind", "kubectl", "open", "python", "sleep", "uv", "xdg-open")
 # Nothing is there yet, and `helm test` fails: so targets call all that they ever call.
 _STAND_IN = """#!/bin/sh
-echo "${0##*/} $* $E2E_CONTEXT" >>"$CALLS"
+echo "${0##*/} $* $E2E_CONTEXT${PYTHONDONTWRITEBYTECODE:+ without bytecode}" >>"$CALLS"
 case "${0##*/} $*" in
 "kubectl config get-contexts --output=name") echo kind-clickstream; echo shop ;;
 "kubectl config get-contexts shop" | "kubectl config get-contexts kind-clickstream") ;;
@@ -119,6 +119,19 @@ def test_a_namespace_that_is_there_is_left_as_it_is(make: Make) -> None:
     assert made.on_clusters() == [
         "kubectl --context kind-clickstream --namespace kube-system get namespace kube-system "
     ]
+
+
+@pytest.mark.parametrize("target", ["test", "test-unit", "test-integration", "test-chart"])
+def test_whole_suites_run_on_all_cores_and_what_is_chosen_in_one_process(make: Make, target: str) -> None:
+    for arguments, processes in (([], "auto"), (["ARGS=-k name"], "0"), (["ARGS=-k name", "WORKERS=3"], "3")):
+        (call,) = make(target, *arguments).calls
+        assert f" --numprocesses={processes} " in call
+
+
+def test_bytecode_is_kept_for_the_services_that_tests_and_demo_start(make: Make) -> None:
+    for target in ("demo", "test"):
+        (call,) = make(target, PYTHONDONTWRITEBYTECODE="1").calls
+        assert "without bytecode" not in call
 
 
 def test_ci_tells_who_lacks_the_lab_what_it_leaves_out(tmp_path: Path) -> None:

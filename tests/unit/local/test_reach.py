@@ -1,6 +1,10 @@
 """Paths for a server that runs as somebody else."""
 
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from typing import Any
 
 import pytest
 
@@ -17,6 +21,25 @@ def test_a_private_directory_on_the_way_closes_what_is_below(tmp_path: Path) -> 
 def test_the_way_is_open_when_every_directory_is() -> None:
     assert reach.may_enter(Path("/usr/bin"))
     assert reach.may_read(Path("/usr/bin/env"))
+
+
+def test_two_that_copy_the_programs_at_once_both_have_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "_SHELTER", tmp_path / "shelter")
+    package = tmp_path / "closed" / "package"
+    package.mkdir(parents=True)
+    (package / "program").write_text("run")
+    package.parent.chmod(0o700)
+    copytree, together = shutil.copytree, Barrier(2)
+
+    def copy(*arguments: Any, **named: Any) -> None:
+        copytree(*arguments, **named)
+        together.wait(20)  # neither has been faster
+
+    monkeypatch.setattr(shutil, "copytree", copy)
+    with ThreadPoolExecutor(2) as pool:
+        copies = list(pool.map(reach.package_for_everyone, [package] * 2))
+    assert [(one / "program").read_text() for one in copies] == ["run"] * 2
+    assert [path.name for path in (tmp_path / "shelter").iterdir()] == [copies[0].parent.name]
 
 
 def test_forgetting_data_in_our_shelter_removes_it_and_the_link(
