@@ -14,6 +14,15 @@ PER_SECOND = 1_000
 POSTGRES = {"instance": "clickstream", "name": "postgres"}
 BROKER = {"instance": "clickstream", "name": "redpanda"}
 CONSUMERS = {"instance": "clickstream", "component": "consumer"}
+NEWER = """
+CREATE TABLE clickstream.note (n integer);
+INSERT INTO clickstream.schema_migration (name, checksum, works_with)
+VALUES ('9000_create_note.sql', 'of a newer version', '0.1.0');
+"""
+NEWER_UNDONE = """
+DROP TABLE clickstream.note;
+DELETE FROM clickstream.schema_migration WHERE name = '9000_create_note.sql';
+"""
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +101,23 @@ def test_an_upgrade_keeps_data_passwords_positions_and_what_kubectl_scaled(relea
     release.start_load("load-upgraded", events=10_000, per_second=PER_SECOND)
     release.finish_load("load-upgraded")
     assert release.assert_exact("upgraded") >= events + 9_000
+
+
+def test_a_rollback_starts_the_older_release_on_the_newer_database(release: Release) -> None:
+    """Whose last migration says that the older services work with it."""
+    release.install(values={"consumer": {"batchSize": 9_000}})
+    for component in ("producer", "consumer"):
+        release.wait_rolled_out(component)
+    release.database.execute(NEWER)
+    helm.helm(release.namespace, "rollback", release.name)
+    for component in ("producer", "consumer"):
+        release.wait_rolled_out(component)
+    assert {pod_environment(pod)["CONSUMER_BATCH_SIZE"] for pod in release.namespace.pods(CONSUMERS)} == {"7000"}
+    release.scale("producer", 1)
+    release.wait_for_more_events()
+    assert release.database.value("SELECT count(*) FROM clickstream.note") == 0, "the newer schema was left alone"
+    release.assert_exact("rolled-back")
+    release.database.execute(NEWER_UNDONE)
 
 
 def test_a_pod_that_is_not_ours_reaches_neither_postgres_nor_the_broker(release: Release) -> None:

@@ -9,6 +9,8 @@ from urllib.parse import unquote
 import pytest
 import yaml
 
+from services import __version__
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md"))
 CHARTS = [ROOT / "charts/clickstream", *sorted((ROOT / "charts/clickstream/charts").iterdir())]
@@ -72,7 +74,7 @@ def test_the_readme_says_which_versions_are_needed() -> None:
 
 def test_package_chart_and_changelog_have_one_version() -> None:
     chart = yaml.safe_load((CHARTS[0] / "Chart.yaml").read_text())
-    assert chart["version"] == chart["appVersion"] == PROJECT["version"]
+    assert chart["version"] == chart["appVersion"] == PROJECT["version"] == __version__
     assert "## [Unreleased]" in (ROOT / "CHANGELOG.md").read_text()
 
 
