@@ -8,7 +8,7 @@ from psycopg import errors
 
 from services.common import sites, uuid7
 from services.common.postgres import Connection, concerns_content, transaction
-from services.consumer import ledger, ways
+from services.consumer import ledger, partitions, ways
 from services.consumer.batch import Batch
 from services.consumer.limits import Limits
 from services.consumer.portions import CUT_SHORT, Portions
@@ -131,9 +131,7 @@ class Store:
 
     def _create_partitions(self, batch: Batch) -> None:
         rows = list(batch.validate(self._validator, self._limits()))
-        for day in sorted({uuid7.day_of(str(row[0])) for row in rows}):
-            with transaction(self._connection):
-                self._connection.execute("SELECT create_event_partition(%s)", [day])
+        partitions.create(self._connection, {uuid7.day_of(str(row[0])) for row in rows})
 
 
 def _concerns_books(error: psycopg.Error) -> bool:

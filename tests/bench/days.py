@@ -10,15 +10,19 @@ back, and whose locks are counted; the median of 21 runs counts.
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from msgspec import json
+
 from services.common.postgres import Connection, connect, snapshot
 from services.common.settings import PostgresSettings
+from services.common.timestamps import rfc3339_ms, to_unix_ms
+from services.common.uuid7 import compose
 from services.consumer import ways
 from services.rollups.tail import Tail
 from tests.bench.books import Books
@@ -28,6 +32,7 @@ from tests.dashboards.files import queries
 from tests.dashboards.macros import expand, last
 
 ROLLED_UP, PENDING, RUNS = 20_000, 1_000, 21
+REPLAYED = 13_000
 PANELS = (
     "Live: Events per minute",
     "Live: Active visitors",
@@ -57,8 +62,11 @@ def main(stages: list[int], *, write: bool) -> None:
             for name, measured in _measure(owner).items():
                 found.setdefault(name, []).append(measured)
                 print(f"{days:>6} days {measured[0]:>6} locks {measured[1]:>8.1f} ms  {name}", flush=True)
+    replays = list(_replays())
+    for name, took, partitions in replays:
+        print(f"{REPLAYED:,} events over {name}: {took:.1f} s, {partitions} partitions", flush=True)
     if write:
-        PAGE.write_text(_page(stages, found))
+        PAGE.write_text(_page(stages, found, replays))
 
 
 def _fill(owner: PostgresSettings) -> None:
@@ -147,7 +155,43 @@ def _median(measured: list[tuple[int, float]]) -> tuple[int, float]:
     return max(locks for locks, _ in measured), statistics.median(took for _, took in measured)
 
 
-def _page(stages: list[int], found: dict[str, list[tuple[int, float]]]) -> str:
+def _replays() -> Iterator[tuple[str, float, int]]:
+    """Seconds to store and roll up as many events, and the partitions they need, in an empty database each."""
+    for name, days in (("a month, long ago", 30), ("20 years", 20 * 365)):
+        with (
+            empty_database() as owner,
+            connect(owner, "bench", autocommit=True) as consumer,
+            connect(owner, "bench", autocommit=True) as aggregator,
+        ):
+            books = Books(consumer, aggregator)
+            sent = list(_spread(REPLAYED, days))
+            began = time.perf_counter()
+            books.store(sent)
+            books.roll_up()
+            took = time.perf_counter() - began
+            row = consumer.execute("SELECT count(*) FROM event_partition").fetchone()
+            yield name, took, row[0] if row else 0
+
+
+def _spread(events: int, days: int) -> Iterator[tuple[bytes, bytes]]:
+    """Page views at equal distances over so many days, up to a month ago; sessions of four."""
+    end_ms = to_unix_ms(datetime.now(UTC)) - 30 * 86_400_000
+    for number in range(events):
+        at_ms = end_ms - (events - number) * days * 86_400_000 // events
+        visitor = f"v{number // 4}"
+        event = {
+            "event_id": compose(at_ms, number),
+            "event_time": rfc3339_ms(at_ms),
+            "event_type": "page_view",
+            "session_id": compose(end_ms, number // 4),
+            "visitor_id": visitor,
+            "page_path": f"/{number % 50}",
+            "device_type": "desktop",
+        }
+        yield visitor.encode(), json.encode(event)
+
+
+def _page(stages: list[int], found: dict[str, list[tuple[int, float]]], replays: list[tuple[str, float, int]]) -> str:
     heads = [f"{days:,} days" for days in stages]
     lines = [
         f"| {name} | " + " | ".join(f"{locks} locks, {took:.1f} ms" for locks, took in measured) + " |"
@@ -168,6 +212,12 @@ def _page(stages: list[int], found: dict[str, list[tuple[int, float]]]) -> str:
             "| step | " + " | ".join(heads) + " |",
             "|---|" + "---:|" * len(stages),
             *lines,
+            "",
+            f"Stored and rolled up, {REPLAYED:,} events:",
+            "",
+            "| spread over | seconds | partitions |",
+            "|---|---:|---:|",
+            *(f"| {name} | {took:.1f} | {partitions} |" for name, took, partitions in replays),
             "",
         ]
     )

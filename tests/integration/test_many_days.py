@@ -126,3 +126,24 @@ def test_a_recount_of_all_days_that_the_server_has_no_room_for_says_what_to_do()
         with pytest.raises(UserError, match=r"all 60 partitions .* takes 300 locks, and the server has room for 180"):
             verify(aggregator, days=None)
         assert not any(drift.drift_rows for drift in verify(aggregator, days=2))
+
+
+def test_twenty_sparse_years_are_stored_in_few_partitions_and_counted_exactly(migrated: Database) -> None:
+    with session(migrated, "clickstream_ingest") as consumer, session(migrated) as watching:
+        consumer.execute("SET clickstream.day_partition_days = 62")
+        topic = Topic()
+        topic.register(consumer)
+        store = Store(consumer, "test", retention_days=0, event_max_bytes=100_000)
+        for year in range(2006, 2026):
+            world = World(year, datetime(year, 3, 1 + year % 20, tzinfo=UTC))
+            topic.append_events([world.event() for _ in range(15)])
+        _commit_all(store, topic, watching)
+        assert scalar(watching, "SELECT count(*) FROM event") == 300
+        assert 20 <= int(str(scalar(watching, "SELECT count(*) FROM event_partition"))) <= 25
+        assert_exact(watching)
+        with session(migrated, "clickstream_aggregate") as aggregator:
+            tail = Tail(aggregator, work_mem_mb=4)
+            tail.bind()
+            with snapshot(aggregator):
+                assert tail.roll_up(10_000).events == 300
+        assert_exact(watching)
