@@ -18,6 +18,7 @@ from tests.integration.pipeline import settings_of
 
 RULES = {rule.name: rule for rule in rules()}
 LATER = timedelta(hours=2)
+BY_SITE = ("traffic_minute", "page_day", "page_hour", "source_day", "source_hour", "session_hour", "visitor_count")
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,6 @@ def _multiply_now(p: Platform, by: float) -> None:
 def _peak(p: Platform) -> None:
     _history(p)
     _multiply_now(p, 9)
-
-
-_BY_SITE = (
-    "traffic_minute",
-    "page_day",
-    "page_hour",
-    "source_day",
-    "source_hour",
-    "session_hour",
-    "visitor_count",
-)
 
 
 def _hour(p: Platform, hours: int = 0) -> datetime:
@@ -244,7 +234,7 @@ def test_a_rule_reads_the_sum_over_all_sites(platform: Platform, name: str) -> N
     with platform.reader() as reader:
         of_one_site = RULES[name].values(reader, platform.now)
         assert any(map(RULES[name].fires, of_one_site.values()))
-        for table in _BY_SITE:
+        for table in BY_SITE:
             _split(platform, table)
         assert RULES[name].values(reader, platform.now) == of_one_site
 

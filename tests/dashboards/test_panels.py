@@ -68,6 +68,14 @@ def test_a_choice_of_sites_holds(filled: Filled, query: Query, span: str, choice
     compare(filled, query, _span(filled, span), CHOICES[choice])
 
 
+@pytest.mark.parametrize("choice", ["one of the sites", "two of the sites"])
+def test_a_choice_of_sites_makes_a_difference_to_every_panel_that_has_it(filled: Filled, choice: str) -> None:
+    span = _span(filled, "twelve days")
+    chosen, of_all = filled.facts(span, CHOICES[choice]), filled.facts(span)
+    same_answer = {q.panel for q in ALL if "${site" in q.sql and ANSWERS[q.key](chosen) == ANSWERS[q.key](of_all)}
+    assert same_answer <= {"Faster than people"}  # there is one such visitor, on the default site
+
+
 def test_one_sessions_events_are_shown_in_order(filled: Filled) -> None:
     query = next(q for q in ALL if q.panel == "Events of one session")
     span = _span(filled, "twelve days")
