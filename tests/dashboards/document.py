@@ -31,7 +31,7 @@ otherwise, and links between these dashboards keep it. Unique visitors are count
 two sites counts twice. What has the same name on several sites (a page, a product) is added up too. A session is of the
 site that it began on; a move from page to page is of the site that was left.
 
-**Conversion.** A session converts with a purchase, or with what else its site has for a goal.
+**Conversion.** A session converts with a purchase, unless its site has goals of its own.
 
 `tests/dashboards` runs every panel's SQL as Grafana would, and compares the rows with numbers that Python computes from
 the raw events. This page is generated from the dashboards (`python -m tests.dashboards.document`). If a panel is empty,
