@@ -14,6 +14,7 @@ from local.queries import ROWS, Content
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _TABLE_ROWS = 8
+_SITE_ROWS = 4
 _BAR = 7
 
 
@@ -103,8 +104,14 @@ def funnel(content: Content) -> Panel:
 
 
 def countries(content: Content) -> Panel:
-    """Events by country."""
-    return _panel("Countries", _share_table(content.countries[:ROWS]))
+    """Events by country, and by site where there are several."""
+    sites = content.sites[:_SITE_ROWS] if len(content.sites) > 1 else []
+    if not sites:
+        return _panel("Countries", _share_table(content.countries[:ROWS]))
+    both = Table.grid(expand=True)
+    both.add_row(_share_table(sites))
+    both.add_row(_share_table(content.countries[: ROWS - len(sites)]))
+    return _panel("Sites, countries", both)
 
 
 def devices(content: Content) -> Panel:

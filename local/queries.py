@@ -1,4 +1,4 @@
-"""What the live page asks the database: every figure from the views that the dashboards read."""
+"""What the live page asks the database: every figure from the views that the dashboards read, over all sites."""
 
 from dataclasses import dataclass
 from typing import Any, LiteralString, NamedTuple
@@ -40,6 +40,7 @@ class Content:
     pages: list[Row]
     clicked: list[Row]
     products: list[Row]
+    sites: list[Row]
     countries: list[Row]
     devices: list[Row]
     event_types: list[Row]
@@ -77,6 +78,9 @@ _LISTS: dict[str, LiteralString] = {
         SELECT product_id, sum(add_to_cart)::bigint AS added, sum(views)::bigint AS views,
             sum(purchases)::bigint AS purchases
         FROM reporting.product_day GROUP BY 1 ORDER BY 2 DESC, 3 DESC, 1 LIMIT %s""",
+    "sites": """
+        SELECT site, sum(events)::bigint AS events
+        FROM reporting.traffic_hour GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s""",
     "countries": """
         SELECT country, sum(events)::bigint AS events
         FROM reporting.geography_hour GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s""",

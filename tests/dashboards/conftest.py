@@ -104,6 +104,7 @@ def _values() -> Iterator[tuple[str, bytes]]:
             producer_visitors=400,
             producer_duplicate_share=0.02,
             producer_invalid_share=0.02,
+            producer_site="shop.example,blog.example",
         )
         for message in Simulation(settings):
             yield message.key.decode(), message.value

@@ -13,6 +13,7 @@ from tests.dashboards.files import DASHBOARDS, ROOT, load, queries
 FILE = ROOT / "docs" / "dashboards.md"
 _VIEW = re.compile(r"reporting\.(\w+)")
 RANGES_DAYS = (7, 30)
+UNMEASURED = ["not measured yet"] * len(RANGES_DAYS)
 _HEAD = """# Dashboards
 
 Six dashboards in `grafana/dashboards/`, the only copies: the chart provisions them, `make demo ARGS=--grafana` shows
@@ -24,6 +25,13 @@ Every figure is exact and live: a view adds up the rollup and the events that ar
 A panel that counts by the hour shows whole hours: every hour that the time range touches. It takes whole days from the
 daily rollups, and only the hours that are left at both ends from the hourly ones. A graph over time has a point for
 each hour if the range is a week or shorter, and else for each day.
+
+**Sites.** All but *Pipeline* have the choice *Site*: one, some or all. It holds for every panel that does not say
+otherwise, and links between these dashboards keep it. Unique visitors are counted for each site and added up: who is on
+two sites counts twice. What has the same name on several sites (a page, a product) is added up too. A session is of the
+site that it began on; a move from page to page is of the site that was left.
+
+**Conversion.** A session converts with a purchase, unless its site has goals of its own.
 
 `tests/dashboards` runs every panel's SQL as Grafana would, and compares the rows with numbers that Python computes from
 the raw events. This page is generated from the dashboards (`python -m tests.dashboards.document`). If a panel is empty,
@@ -43,7 +51,7 @@ def render(milliseconds: Mapping[str, Sequence[str]], measured: str) -> str:
         for panel in dashboard["panels"]:
             key = f"{dashboard['title']}: {panel['title']}"
             views = ", ".join(f"`{view}`" for view in sorted(set(_VIEW.findall(by_key[key].sql))))
-            cells = (panel["title"], panel["description"], views, *milliseconds.get(key, "?" * len(RANGES_DAYS)))
+            cells = (panel["title"], panel["description"], views, *milliseconds.get(key, UNMEASURED))
             parts.append(f"| {' | '.join(cells)} |\n")
     return "".join(parts)
 

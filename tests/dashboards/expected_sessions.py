@@ -34,10 +34,10 @@ def depths(facts: Facts) -> Rows:
 
 
 def conversion_paths(facts: Facts) -> Rows:
-    """Of sessions that bought."""
-    bought = [s for s in facts.sourced if s["converted"] and facts.of_choice(s)]
+    """Of sessions that converted."""
+    converted = [s for s in facts.sourced if s["converted"] and facts.of_choice(s)]
     members = groups(facts.events, lambda e: e["session_id"])
-    found = groups((oracle.way_to_purchase(members[str(s["session_id"])]) for s in bought), lambda way: way[0])
+    found = groups((oracle.way_to_purchase(members[str(s["session_id"])]) for s in converted), lambda way: way[0])
     rows = [
         (
             steps or "(no page view)",
@@ -53,7 +53,7 @@ def conversion_paths(facts: Facts) -> Rows:
 def retention(facts: Facts) -> Rows:
     """Cohorts, the newest first."""
     since = oracle.week(utc_day(min(facts.span.since, facts.until - timedelta(weeks=8))))
-    cohorts = groups(oracle.visitor_cohort(facts.events).items(), lambda item: item[0][0])
+    cohorts = groups(facts.cohorts.items(), lambda item: item[0][0])
     rows: Rows = []
     for first, items in sorted(cohorts.items(), reverse=True):
         later = {(active - first).days // 7: n for (_, active), (n,) in items}
@@ -73,7 +73,17 @@ def latest(facts: Facts) -> Rows:
         and facts.chosen("source", s["source"])
     ]
     kept.sort(key=lambda s: (s["started_at"], s["session_id"]), reverse=True)
-    columns = ("source", "device_type", "country", "entry_page", "exit_page", "page_views", "events", "purchases")
+    columns = (
+        "site",
+        "source",
+        "device_type",
+        "country",
+        "entry_page",
+        "exit_page",
+        "page_views",
+        "events",
+        "purchases",
+    )
     return [
         (
             str(s["session_id"]),
@@ -91,8 +101,11 @@ def one_session(facts: Facts) -> Rows:
     chosen = facts.choice.values.get("session", [""])[0]
     events = [e for e in facts.events if e["session_id"] == chosen]
     events.sort(key=lambda e: (moment(e), e["event_id"]))
-    columns = ("event_type", "page_path", "element", "product_id", "quantity", "value", "currency", "referrer")
-    return [(moment(e), *(_number(e, column) for column in columns)) for e in events[:1000]]
+    columns = ("page_path", "element", "product_id", "quantity", "value", "currency", "referrer")
+    return [
+        (moment(e), e.get("event_name") or e["event_type"], *(_number(e, column) for column in columns))
+        for e in events[:1000]
+    ]
 
 
 def _number(event: oracle.Event, column: str) -> Any:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from tests import oracle
 from tests.dashboards.facts import Facts, Session, groups, ratio, top, total
 from tests.oracle import Event, is_type, moment, text
 
@@ -38,7 +37,7 @@ def elements(facts: Facts) -> Rows:
 
 def paths(facts: Facts) -> Rows:
     """Moves from page to page."""
-    moves = Counter((a["page_path"], b["page_path"]) for a, b in oracle.moves(facts.events) if facts.touched(moment(a)))
+    moves = Counter((a["page_path"], b["page_path"]) for a, b in facts.moves)
     leaving: Counter[str] = Counter()
     for (page, _), n in moves.items():
         leaving[page] += n
@@ -60,8 +59,7 @@ def exits(facts: Facts) -> Rows:
 
 def page_time(facts: Facts) -> Rows:
     """Mean seconds."""
-    timed = [(a, b) for a, b in oracle.moves(facts.events) if facts.touched(moment(a))]
-    found = groups((m for m in timed if facts.chosen("device", m[0]["device_type"])), lambda m: m[0]["page_path"])
+    found = groups((m for m in facts.moves if facts.chosen("device", m[0]["device_type"])), lambda m: m[0]["page_path"])
     rows = [
         (page, sum(min((moment(b) - moment(a)).total_seconds(), 1800) for a, b in moves) / len(moves), len(moves))
         for page, moves in found.items()
@@ -76,6 +74,19 @@ def five_pages(facts: Facts) -> Rows:
     # A page with another kind of event at that time has a row of no views.
     seen = {(facts.point(moment(e)), e["page_path"]) for e in facts.by_device}
     return [(at, page, views[at, page]) for at, page in sorted(seen) if page in best]
+
+
+def custom_events(facts: Facts) -> Rows:
+    """By name."""
+    found = Counter(e["event_name"] for e in facts.by_device if is_type(e, "custom"))
+    return top([(name, n, n / found.total()) for name, n in found.items()], 1, 100, then=lambda row: row[0])
+
+
+def five_custom_events(facts: Facts) -> Rows:
+    """Over time."""
+    best = {name for name, *_ in custom_events(facts)[:5]}
+    found = Counter((facts.point(moment(e)), e["event_name"]) for e in facts.by_device if is_type(e, "custom"))
+    return [(*key, n) for key, n in sorted(found.items()) if key[1] in best]
 
 
 def _of_products(facts: Facts) -> list[Event]:
@@ -130,7 +141,7 @@ def _all_products(facts: Facts) -> Rows:
 
 def steps(sessions: list[Session]) -> list[tuple[str, int]]:
     """The funnel: sessions that came at least so far."""
-    names = ("All sessions", "Viewed a product", "Added to cart", "Began checkout", "Purchased")
+    names = ("All sessions", "Viewed a product", "Added to cart", "Began checkout", "Converted")
     return [(name, sum(s["furthest_step"] >= step for s in sessions)) for step, name in enumerate(names)]
 
 
@@ -151,7 +162,7 @@ def abandonment(sessions: list[Session]) -> float | None:
 
 
 def conversion(sessions: list[Session]) -> float | None:
-    """Share that bought."""
+    """Share that converted."""
     return ratio(total(sessions, "converted"), len(sessions))
 
 
@@ -180,8 +191,10 @@ ANSWERS: dict[str, Callable[[Facts], Rows]] = {
     "Pages: Exit pages": exits,
     "Pages: Time on page": page_time,
     "Pages: Views of the five most viewed pages": five_pages,
+    "Pages: Custom events": custom_events,
+    "Pages: The five most frequent custom events": five_custom_events,
     "Commerce: Revenue": revenue,
-    "Commerce: Buying sessions": lambda f: [(total(f.sessions, "converted"),)],
+    "Commerce: Converted sessions": lambda f: [(total(f.sessions, "converted"),)],
     "Commerce: Conversion": lambda f: [(conversion(f.sessions),)],
     "Commerce: Cart abandonment": lambda f: [(abandonment(f.sessions),)],
     "Commerce: Funnel": lambda f: [*steps(f.sessions)],

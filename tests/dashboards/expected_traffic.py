@@ -73,7 +73,7 @@ def active_by(column: str, most: int) -> Callable[[Facts], Rows]:
 def popular_now(facts: Facts) -> Rows:
     """Pages of this hour and the last."""
     start = hour(facts.until) - timedelta(hours=1)
-    found = groups([e for e in facts.events if start <= hour(moment(e)) <= facts.until], lambda e: e["page_path"])
+    found = groups([e for e in facts.on_sites if start <= hour(moment(e)) <= facts.until], lambda e: e["page_path"])
     rows = [
         (page, sum(oracle.is_type(e, "page_view") for e in es), sum(oracle.is_type(e, "click") for e in es))
         for page, es in found.items()
@@ -87,7 +87,7 @@ def uniques(period: str) -> Callable[[Facts], Rows]:
     def answer(facts: Facts) -> Rows:
         today = utc_day(facts.until)
         start = {"day": today, "week": oracle.week(today), "month": today.replace(day=1)}[period]
-        return [(oracle.visitor_count(facts.events).get((period, start), (0, 0))[0],)]
+        return [(facts.visitor_counts.get((period, start), (0, 0))[0],)]
 
     return answer
 
@@ -95,10 +95,9 @@ def uniques(period: str) -> Callable[[Facts], Rows]:
 def new_and_returning(facts: Facts) -> Rows:
     """By day."""
     first, last = utc_day(facts.span.since), utc_day(facts.until)
-    counts = oracle.visitor_count(facts.events)
     return [
         (midnight(on), new, seen - new)
-        for (period, on), (seen, new) in sorted(counts.items())
+        for (period, on), (seen, new) in sorted(facts.visitor_counts.items())
         if period == "day" and first <= on <= last
     ]
 
@@ -174,7 +173,9 @@ ANSWERS: dict[str, Callable[[Facts], Rows]] = {
     "Live: Active visitors": lambda f: [(visitors(f.active(NOW)),)],
     "Live: Newest event": newest,
     "Live: Purchases": lambda f: [(len(in_range(f, "purchase")),)],
-    "Live: Events per minute": per_minute("page_view", "click", "product_view", "search", "scroll", "form_submit"),
+    "Live: Events per minute": per_minute(
+        "page_view", "click", "product_view", "search", "scroll", "form_submit", "custom"
+    ),
     "Live: Carts and purchases per minute": per_minute("add_to_cart", "remove_from_cart", "begin_checkout", "purchase"),
     "Live: Where visitors are now": active_by("exit_page", 10),
     "Live: Popular pages now": popular_now,

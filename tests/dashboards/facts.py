@@ -48,9 +48,37 @@ class Facts:
         return name not in self.choice.values or value in self.choice.values[name]
 
     @cached_property
+    def on_sites(self) -> list[Event]:
+        """Events of the chosen sites."""
+        return [e for e in self.events if self.chosen("site", oracle.site(e))]
+
+    @cached_property
     def within(self) -> list[Event]:
-        """Events of the hours that the time range touches."""
-        return [e for e in self.events if self.touched(moment(e))]
+        """Of them, those of the hours that the time range touches."""
+        return [e for e in self.on_sites if self.touched(moment(e))]
+
+    @cached_property
+    def moves(self) -> list[tuple[Event, Event]]:
+        """From page to page, those that left a page of a chosen site in the hours of the time range."""
+        moves = oracle.moves(self.events)
+        return [(a, b) for a, b in moves if self.chosen("site", oracle.site(a)) and self.touched(moment(a))]
+
+    @cached_property
+    def visitor_counts(self) -> dict[tuple[str, date], tuple[int, int]]:
+        """Visitors and new ones by period and its start: counted for each chosen site, and added up."""
+        return self._over_sites("visitor_count")
+
+    @cached_property
+    def cohorts(self) -> dict[tuple[date, date], tuple[int]]:
+        """Visitors by first and active week: counted for each chosen site, and added up."""
+        return self._over_sites("visitor_cohort")
+
+    def _over_sites(self, rollup: str) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for (*key, _), values in oracle.ROLLUPS[rollup](self.on_sites).items():
+            known = found.get(tuple(key), [0] * len(values))
+            found[tuple(key)] = tuple(a + b for a, b in zip(known, values, strict=True))
+        return found
 
     @cached_property
     def by_device(self) -> list[Event]:
@@ -61,14 +89,15 @@ class Facts:
         """Events of these types whose minute lies in the time range."""
         return [
             e
-            for e in self.events
+            for e in self.on_sites
             if e["event_type"] in types and self.span.since <= oracle.minute(moment(e)) <= self.until
         ]
 
     @cached_property
     def all_sessions(self) -> list[Session]:
-        """Every session, with its id."""
-        return [{"session_id": key, **s} for key, s in oracle.sessions(self.events).items()]
+        """Every session that began on a chosen site, with its id."""
+        found = oracle.sessions(self.events).items()
+        return [{"session_id": key, **s} for key, s in found if self.chosen("site", s["site"])]
 
     @cached_property
     def started(self) -> list[Session]:

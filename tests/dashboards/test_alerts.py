@@ -18,6 +18,7 @@ from tests.integration.pipeline import settings_of
 
 RULES = {rule.name: rule for rule in rules()}
 LATER = timedelta(hours=2)
+BY_SITE = ("traffic_minute", "page_day", "page_hour", "source_day", "source_hour", "session_hour", "visitor_count")
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _history(p: Platform) -> None:
     first = (p.now - timedelta(days=16)).date()
     p.insert("visitor_count", period="day", starts_on=first, visitors=1, new_visitors=1)
     p.owner.execute(
-        "INSERT INTO traffic_minute SELECT m - d * interval '1 day', t.event_type, 'desktop', t.events + d %% 3 "
+        "INSERT INTO traffic_minute (minute, site, event_type, device_type, events) "
+        "SELECT m - d * interval '1 day', 'shop.example', t.event_type, 'desktop', t.events + d %% 3 "
         "FROM generate_series(date_trunc('minute', %(now)s::timestamptz) - interval '20 minutes', "
         "date_trunc('minute', %(now)s::timestamptz), interval '1 minute') AS g (m), generate_series(0, 14) AS a (d), "
         "(VALUES ('page_view', 100), ('add_to_cart', 20), ('purchase', 6)) AS t (event_type, events)",
@@ -133,6 +135,20 @@ def _robot(p: Platform) -> None:
     ids = {f"{which}_event_id": zero for which in ("entry", "exit", "min", "max")}
     at = {"started_at": p.now - timedelta(seconds=30), "ended_at": p.now - timedelta(seconds=10)}
     p.insert("session", session_id=zero, visitor_id="robot", clicks=200, events=200, **at, **ids)
+
+
+def _split(p: Platform, table: str) -> None:
+    """A third of each row's figures to another site: the sums stay."""
+    kinds = p.owner.execute(
+        "SELECT column_name, data_type FROM information_schema.columns "
+        "WHERE table_schema = 'clickstream' AND table_name = %s AND column_name <> 'site'",
+        [table],
+    ).fetchall()
+    names = ", ".join(name for name, _ in kinds)
+    thirds = ", ".join(f"{name} / 3" if kind == "bigint" else name for name, kind in kinds)
+    rests = ", ".join(f"{name} = {name} - {name} / 3" for name, kind in kinds if kind == "bigint")
+    other = f"INSERT INTO {table} (site, {names}) SELECT 'blog.example', {thirds} FROM before"
+    p.owner.execute(f"WITH before AS (TABLE {table}), _ AS ({other}) UPDATE {table} SET {rests}".encode())
 
 
 def _capacity(p: Platform, size_bytes: int) -> None:
@@ -209,6 +225,18 @@ def test_runs_that_fail_make_the_aggregator_late(platform: Platform) -> None:
     run("UPDATE aggregator_run SET finished_at = finished_at - interval '6 minutes'")(platform)
     platform.insert("aggregator_run", started_at=platform.now, finished_at=platform.now, error="no pass could begin")
     assert platform.firing(RULES["AggregatorLate"])
+
+
+@pytest.mark.parametrize("name", ["ActivityUnusual", "PageDominates", "SourceDominates", "ConversionCollapsed"])
+def test_a_rule_reads_the_sum_over_all_sites(platform: Platform, name: str) -> None:
+    provoke, _ = CASES[name]
+    provoke(platform)
+    with platform.reader() as reader:
+        of_one_site = RULES[name].values(reader, platform.now)
+        assert any(map(RULES[name].fires, of_one_site.values()))
+        for table in BY_SITE:
+            _split(platform, table)
+        assert RULES[name].values(reader, platform.now) == of_one_site
 
 
 def test_a_healthy_platform_with_a_history_is_calm(platform: Platform) -> None:

@@ -117,6 +117,28 @@ def test_every_query_goes_through_the_variable_and_reads_reporting_only(dashboar
         assert panel["type"] != "table" or "LIMIT" in target["rawSql"] or panel["title"] in _SHORT_TABLES
 
 
+def test_every_figure_of_visitors_is_of_the_chosen_sites(dashboard: dict[str, Any]) -> None:
+    names = [variable["name"] for variable in dashboard["templating"]["list"]]
+    if dashboard["title"] == "Pipeline":
+        assert "site" not in names
+        return
+    assert names[:2] == ["datasource", "site"]
+    for panel in dashboard["panels"]:
+        query = panel["targets"][0]["rawSql"]
+        reads = 0 if panel["title"] in _WHATEVER_THE_SITE else query.count("reporting.")
+        assert query.count("site IN (${site:sqlstring})") == reads, panel["title"]
+        assert "site" in panel["description"], panel["title"]
+
+
+def test_links_to_a_dashboard_keep_what_is_chosen(dashboard: dict[str, Any]) -> None:
+    names = {variable["name"] for variable in dashboard["templating"]["list"]}
+    overrides = [o for panel in dashboard["panels"] for o in panel["fieldConfig"]["overrides"]]
+    links = [link for o in overrides for p in o["properties"] if p["id"] == "links" for link in p["value"]]
+    for link in links:
+        assert all(f"${{{name}:queryparam}}" in link["url"] or f"var-{name}=" in link["url"] for name in names)
+
+
+_WHATEVER_THE_SITE = {"Events per second", "Newest event", "Events of one session"}
 _SHORT_TABLES = {"Drop-off", "Page views by hour and weekday", "Balance sheet by partition", "Drift by rollup"}
 
 

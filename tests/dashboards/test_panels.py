@@ -29,9 +29,12 @@ PAST_SPANS = {
 ABOUT_NOW = {"Live", "Pipeline"}
 # Sizes and estimates of PostgreSQL's own, which housekeeping changes meanwhile.
 GROWING = {"Database size", "Database use", "Partitions of raw events"}
+SOME = {"device": ["mobile", "tablet"], "country": ["US", "DE", ""], "source": ["direct", "google.com"]}
 CHOICES = {
-    "all": Choice(),
-    "some": Choice({"device": ["mobile", "tablet"], "country": ["US", "DE", ""], "source": ["direct", "google.com"]}),
+    "one of the sites": Choice({"site": ["blog.example"]}),
+    "two of the sites": Choice({"site": ["shop.example", "default"]}),
+    "some": Choice(SOME),
+    "some of one site": Choice({"site": ["shop.example"], **SOME}),
 }
 
 
@@ -52,9 +55,25 @@ def test_a_panel_can_look_at_the_past(filled: Filled, query: Query, span: str) -
 
 
 @pytest.mark.parametrize("query", [q for q in ALL if "${device" in q.sql or "${source" in q.sql], ids=lambda q: q.key)
+@pytest.mark.parametrize("choice", ["some", "some of one site"])
 @pytest.mark.parametrize("span", ["a day and a half", "twelve days"])
-def test_a_choice_of_device_country_and_source_holds(filled: Filled, query: Query, span: str) -> None:
-    compare(filled, query, _span(filled, span), CHOICES["some"])
+def test_a_choice_of_device_country_and_source_holds(filled: Filled, query: Query, span: str, choice: str) -> None:
+    compare(filled, query, _span(filled, span), CHOICES[choice])
+
+
+@pytest.mark.parametrize("query", [q for q in ALL if "${site" in q.sql], ids=lambda q: q.key)
+@pytest.mark.parametrize("choice", ["one of the sites", "two of the sites"])
+@pytest.mark.parametrize("span", ["half an hour", "twelve days"])
+def test_a_choice_of_sites_holds(filled: Filled, query: Query, span: str, choice: str) -> None:
+    compare(filled, query, _span(filled, span), CHOICES[choice])
+
+
+@pytest.mark.parametrize("choice", ["one of the sites", "two of the sites"])
+def test_a_choice_of_sites_makes_a_difference_to_every_panel_that_has_it(filled: Filled, choice: str) -> None:
+    span = _span(filled, "twelve days")
+    chosen, of_all = filled.facts(span, CHOICES[choice]), filled.facts(span)
+    same_answer = {q.panel for q in ALL if "${site" in q.sql and ANSWERS[q.key](chosen) == ANSWERS[q.key](of_all)}
+    assert same_answer <= {"Faster than people"}  # there is one such visitor, on the default site
 
 
 def test_one_sessions_events_are_shown_in_order(filled: Filled) -> None:

@@ -13,6 +13,7 @@ from tests.dashboards.conftest import Filled, limited_database
 from tests.dashboards.files import DASHBOARDS, Query, load, queries, variables
 from tests.dashboards.macros import expand, last
 from tests.integration.pipeline import settings_of
+from tests.integration.tails import tail_statement
 
 ALL = list(queries())
 
@@ -46,10 +47,10 @@ def test_no_panel_scans_events_sessions_or_visitors(filled: Filled, query: Query
 
 
 def test_no_tail_scans_events_sessions_or_visitors(filled: Filled) -> None:
-    """Also where a panel's plan does not show it: within `reporting.<name>_hour_tail()`."""
+    """A panel's plan does not show it: it is within `reporting.<rollup>_tail()`."""
     with filled.owner() as owner:
         for rollup in rollups(owner):
-            assert_nothing_is_read_whole(owner, f"TABLE {rollup.name}_pending")
+            assert_nothing_is_read_whole(owner, tail_statement(owner, rollup))
 
 
 @pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)

@@ -3,6 +3,7 @@
 CREATE OR REPLACE FUNCTION reporting.session_event(of_session uuid) RETURNS TABLE (
     event_time timestamptz,
     event_type text,
+    event_name text,
     page_path text,
     element text,
     product_id text,
@@ -25,8 +26,8 @@ BEGIN
         WHERE s.session_id = of_session
     LOOP
         RETURN QUERY EXECUTE
-            'SELECT i.event_time, i.event_type, i.page_path, i.element, i.product_id, i.quantity, i.value, i.currency, '
-            '    i.referrer, i.properties, i.event_id '
+            'SELECT i.event_time, i.event_type, i.event_name, i.page_path, i.element, i.product_id, i.quantity, i.value, '
+            '    i.currency, i.referrer, i.properties, i.event_id '
             'FROM clickstream.event AS i '
             'WHERE (i.session_id, i.event_time) >= ($1, $2) AND (i.session_id, i.event_time) <= ($1, $3) '
             '    AND i.event_id BETWEEN $4 AND $5 AND (' || event_id_condition(found.days) || ') '
