@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from datetime import date, datetime
 from typing import LiteralString, NamedTuple
 
-from services.common import locks
+from services.common import day_ranges, locks
 from services.common.errors import UserError
 from services.common.postgres import Connection, connect_or_fail, snapshot
 from services.rollups.horizon import keep_days, raw_events_since
@@ -21,17 +21,13 @@ from services.rollups.tail import Tail
 Progress = Callable[[int, int], None]
 _LOCK_SECONDS = 5.0
 _FILLED: LiteralString = "INSERT INTO rollup_filled (rollup) VALUES (%s) ON CONFLICT DO NOTHING"
-_PARTITIONS: LiteralString = """
-SELECT c.oid::regclass::text
-FROM pg_partition_tree('event'::regclass) AS t
-JOIN pg_class AS c ON c.oid = t.relid
-WHERE t.isleaf AND c.relkind = 'r'
-ORDER BY 1
+_DAYS: LiteralString = """
+SELECT min(first_day), max(last_day) FROM event_partition
 """
 _UNKNOWN_TO_LEDGER = """
 SELECT count(*), array_agg(DISTINCT event_day(e.event_id)::text)
-FROM {partition} AS e
-WHERE NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
+FROM event AS e
+WHERE {event_ids} AND NOT EXISTS (SELECT FROM ingest_batch AS b WHERE b.batch_id = e.batch_id)
 """
 _STORED: LiteralString = """
 SELECT (SELECT coalesce(sum(stored), 0) FROM partition_offset),
@@ -81,8 +77,9 @@ def _refuse_unknown_events(connection: Connection) -> None:
     """A batch that the ledger has forgotten would be left out of every number."""
     remedy = "nothing was changed; run python -m services.aggregator restore-ledger"
     unknown, unknown_days = 0, set[str]()
-    for (partition,) in connection.execute(_PARTITIONS).fetchall():  # each by itself: together they are many locks
-        events, days = connection.execute(_UNKNOWN_TO_LEDGER.format(partition=partition).encode()).fetchone() or (0, [])
+    first, last = connection.execute(_DAYS).fetchone() or (None, None)
+    for event_ids in day_ranges.all_ids("e.event_id", first, last):  # all at once would be many locks
+        events, days = connection.execute(_UNKNOWN_TO_LEDGER.format(event_ids=event_ids).encode()).fetchone() or (0, [])
         unknown += events
         unknown_days |= set(days or [])
     if unknown:

@@ -59,7 +59,7 @@ def _numbers(owner: Connection) -> dict[str, dict[tuple[Any, ...], tuple[Any, ..
 
 
 def _drop_by_hand(owner: Connection, day: date) -> None:
-    owner.execute(f"ALTER TABLE event DETACH PARTITION event_{day:%Y%m%d}".encode())
+    owner.execute(f"ALTER TABLE event_{day:%Y%m} DETACH PARTITION event_{day:%Y%m%d}".encode())
     owner.execute(f"DROP TABLE event_{day:%Y%m%d}".encode())
 
 
@@ -227,7 +227,7 @@ def test_a_day_that_was_made_again_under_another_name_is_dropped_as_every_day(
     migrated: Database, owner: Connection
 ) -> None:
     owner.execute("SELECT create_event_partition(%s)", [FIRST_DAY])
-    owner.execute(f"ALTER TABLE event DETACH PARTITION event_{FIRST_DAY:%Y%m%d}".encode())
+    owner.execute(f"ALTER TABLE event_{FIRST_DAY:%Y%m} DETACH PARTITION event_{FIRST_DAY:%Y%m%d}".encode())
     settings = _history(migrated)
     assert _keep(owner, settings, 1).partitions_dropped >= 4
     assert scalar(owner, "SELECT count(*) FROM event") == 0

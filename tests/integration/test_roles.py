@@ -96,7 +96,7 @@ def test_the_aggregator_writes_rollups_and_its_own_records_and_no_books(migrated
 def test_no_service_makes_a_day_that_no_event_can_have_or_drops_one_that_still_fills(
     migrated: Database, role: str
 ) -> None:
-    days = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'event'::regclass"
+    days = "SELECT count(*) FROM reporting.event_partition"
     with _as(role, migrated) as session, connect(settings_of(migrated), "tests", autocommit=True) as owner:
         for day in ("0001-01-01", "1999-12-31", "9999-12-31", "10000-01-01", "infinity", None):
             with pytest.raises(psycopg.errors.InvalidParameterValue, match="no events are stored of"):

@@ -71,7 +71,7 @@ def _older() -> Schema:
     now = schema.read()
     page, session = (
         next(file for file in now.repeatables if file.name == name)
-        for name in ("rollups/page_hour.sql", "reporting_session.sql")
+        for name in ("rollups/page_hour.sql", "session_halves.sql")
     )
     older = Schema(
         [migration for migration in now.migrations if migration.name not in _LACKING],
@@ -121,9 +121,9 @@ def test_what_is_as_it_was_is_not_touched(owner: Connection) -> None:
 def test_a_view_of_somebody_s_own_survives_an_upgrade_that_adds_columns(owner: Connection) -> None:
     owner.execute("CREATE VIEW public.mine AS SELECT page_path, views FROM reporting.page_hour")
     wider = Repeatable(
-        "reporting_session.sql",
+        "session_halves.sql",
         "CREATE OR REPLACE VIEW reporting.session_tail AS SELECT *, 1 AS n FROM session_merged;\n"
-        "CREATE OR REPLACE VIEW reporting.session_settled AS SELECT * FROM session;",
+        "CREATE OR REPLACE VIEW reporting.session_settled AS SELECT *, 1 AS n FROM session;",
     )
     schema.apply(owner, schema.read().extended(*TYPE_DAY, wider))
     assert owner.execute("SELECT * FROM public.mine").fetchall() == []
