@@ -54,12 +54,12 @@ def main(stages: list[int], *, write: bool) -> None:
     found: dict[str, list[tuple[int, float]]] = {}
     with empty_database() as owner, connect(owner, "bench", autocommit=True) as connection:
         connection.execute("SET clickstream.day_partition_days = 20000")
-        _fill(owner)
+        ids = _fill(owner)
         there = 0
         for days in stages:
             _add_days(connection, there, days)
             there = days
-            for name, measured in _measure(owner).items():
+            for name, measured in _measure(owner, ids).items():
                 found.setdefault(name, []).append(measured)
                 print(f"{days:>6} days {measured[0]:>6} locks {measured[1]:>8.1f} ms  {name}", flush=True)
     replays = list(_replays())
@@ -69,13 +69,15 @@ def main(stages: list[int], *, write: bool) -> None:
         PAGE.write_text(_page(stages, found, replays))
 
 
-def _fill(owner: PostgresSettings) -> None:
+def _fill(owner: PostgresSettings) -> list[tuple[str]]:
+    """The ids of the thousand newest events."""
     with connect(owner, "bench", autocommit=True) as consumer, connect(owner, "bench", autocommit=True) as aggregator:
         books, sent = Books(consumer, aggregator), simulated(ROLLED_UP + PENDING, 1)
         books.store(islice(sent, ROLLED_UP))
         books.roll_up()
         books.store(sent)
         consumer.execute("ANALYZE")
+        return consumer.execute("SELECT event_id::text FROM event ORDER BY event_id DESC LIMIT 1000").fetchall()
 
 
 def _add_days(connection: Connection, there: int, days: int) -> None:
@@ -83,7 +85,7 @@ def _add_days(connection: Connection, there: int, days: int) -> None:
         connection.execute("SELECT create_event_partition((now() AT TIME ZONE 'UTC')::date - %s::integer)", [age])
 
 
-def _measure(owner: PostgresSettings) -> dict[str, tuple[int, float]]:
+def _measure(owner: PostgresSettings, ids: list[tuple[str]]) -> dict[str, tuple[int, float]]:
     """Locks and milliseconds by step."""
     until = datetime.now(UTC)
     panels = {
@@ -94,8 +96,6 @@ def _measure(owner: PostgresSettings) -> dict[str, tuple[int, float]]:
     reader = as_reader(owner)
     found = {name: _warm(reader, partial(_ask, panels[name])) for name in PANELS}
     found["the first panel of a new session"] = _cold(reader, partial(_ask, panels["Live: Active visitors"]))
-    with connect(owner, "bench", autocommit=True) as connection:
-        ids = connection.execute("SELECT event_id::text FROM event ORDER BY event_id DESC LIMIT 1000").fetchall()
     found["consumer: 1,000 ids looked up"] = _warm(owner, partial(_look_up, ids))
     found["aggregator: a pass over 1,000 events"] = _pass(owner)
     return found
