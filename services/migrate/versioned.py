@@ -19,6 +19,8 @@ from services.common.postgres import Connection, concerns_content, primary
 
 _NAME = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _WORKS_WITH = re.compile(r"^-- Works with: (\d+(?:\.\d+)*)$", re.MULTILINE)
+# `works_with`: the oldest version of the services that works with it. `schema_object`: views and functions that
+# migrations made. Nothing here waits for a lock, so another migration that is at work is met where that is told.
 _BOOTSTRAP: LiteralString = """
 CREATE SCHEMA IF NOT EXISTS clickstream;
 CREATE SCHEMA IF NOT EXISTS reporting;
@@ -34,8 +36,6 @@ CREATE TABLE IF NOT EXISTS clickstream.schema_object (
     PRIMARY KEY (kind, name)
 );
 CREATE TABLE IF NOT EXISTS clickstream.schema_repeatable (checksum text COLLATE "C" NOT NULL);
-COMMENT ON COLUMN clickstream.schema_migration.works_with IS 'the oldest version of the services that works with it';
-COMMENT ON TABLE clickstream.schema_object IS 'the views and functions that migrations made';
 """
 _MADE_BY_ANOTHER = (psycopg.errors.DuplicateSchema, psycopg.errors.DuplicateTable, psycopg.errors.UniqueViolation)
 
@@ -126,7 +126,13 @@ def pending(connection: Connection, migrations: list[Migration]) -> list[Migrati
         NewerError: the database is of a newer version, with which this one works.
         UserError: an applied migration was changed, or is of a newer version that does not work with this one.
     """
-    rows = connection.execute("SELECT name, checksum, works_with FROM clickstream.schema_migration").fetchall()
+    try:
+        rows = connection.execute("SELECT name, checksum, works_with FROM clickstream.schema_migration").fetchall()
+    except psycopg.errors.UndefinedColumn:
+        raise UserError(
+            "the database was migrated by a checkout from before the first release: make it anew, and replay the topic "
+            "or the sources into it"
+        ) from None
     known = {migration.name for migration in migrations}
     newer = {name: works_with for name, _, works_with in rows if name not in known}
     for name, works_with in sorted(newer.items()):

@@ -153,6 +153,13 @@ def test_a_rollup_without_a_time_is_refused_before_it_is_there(database: Databas
         assert scalar(connection, "SELECT to_regclass('clickstream.odd')") is None
 
 
+def test_a_database_of_a_checkout_from_before_the_first_release_is_refused_in_one_line(empty: Pipeline) -> None:
+    with empty.database.connect() as session:
+        session.execute("CREATE SCHEMA clickstream")
+        session.execute("CREATE TABLE clickstream.schema_migration (name text PRIMARY KEY, checksum text NOT NULL)")
+    assert "before the first release: make it anew" in _refused(empty, _migrate(empty))
+
+
 def test_waiting_ends_once_the_schema_is_there(empty: Pipeline) -> None:
     waiting = _migrate(empty, "--wait")
     wait_until(lambda: "the schema lacks" in waiting.log.read_text(), "it to wait")
