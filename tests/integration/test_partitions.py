@@ -136,7 +136,7 @@ def test_old_days_share_a_partition_and_twenty_years_have_few(owner: Connection)
     for days in range(0, 20 * 365, 5):
         owner.execute("SELECT create_event_partition(%s)", [_TODAY - timedelta(days=days)])
     partitions = owner.execute("SELECT last_day - first_day + 1 FROM event_partition").fetchall()
-    assert len(partitions) < 80
+    assert len(partitions) < 100
     for days in (0, 1, 100, 1000, 5000):
         day = _TODAY - timedelta(days=days)
         assert scalar(owner, "SELECT create_event_partition(%s)", day) is (days == 1)
@@ -192,3 +192,27 @@ def test_what_was_a_month_s_partition_keeps_all_of_that_month(owner: Connection)
     assert _stored_in(owner, date(2024, 5, 31)) == "event_202405"
     assert scalar(owner, "SELECT create_event_partition('2024-06-01')") is True
     assert _stored_in(owner, date(2024, 6, 1)) == "event_20240601"
+
+
+def test_what_somebodys_partition_cuts_in_two_is_dropped_one_by_one(owner: Connection) -> None:
+    """Both pieces of the year have a part of the day at which it was cut."""
+    _shared(owner)
+    low, high = (uuid7.lower_bound(uuid7.unix_ms(first_id(date(2021, 3, 10))) + hour * 3_600_000) for hour in (10, 11))
+    owner.execute(f"CREATE TABLE own PARTITION OF event FOR VALUES FROM ('{low}') TO ('{high}')".encode())
+    owner.execute("SELECT create_event_partition('2021-03-10')")
+    listed = "SELECT first_day, last_day FROM event_partition ORDER BY 1"
+    cut = date(2021, 3, 10)
+    assert owner.execute(listed).fetchall() == [(date(2021, 1, 1), cut), (cut, date(2021, 12, 31))]
+    assert scalar(owner, "SELECT drop_event_partition('2021-03-10')") is True
+    assert owner.execute(listed).fetchall() == [(cut, date(2021, 12, 31))]
+    assert scalar(owner, "SELECT max(day) FROM expired_day") == date(2021, 3, 9)
+    assert scalar(owner, "SELECT drop_event_partition('2021-12-31')") is True
+    assert scalar(owner, "SELECT count(*) FROM expired_day") == 365
+
+
+def test_a_day_of_the_last_two_months_never_shares_a_partition(owner: Connection) -> None:
+    _shared(owner)
+    for days in (92, 75, 62, 61, 40):
+        owner.execute("SELECT create_event_partition(%s)", [_TODAY - timedelta(days=days)])
+    shared = "SELECT count(*) FROM event_partition WHERE last_day > first_day AND last_day >= %s"
+    assert scalar(owner, shared, _TODAY - timedelta(days=61)) == 0

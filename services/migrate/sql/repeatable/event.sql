@@ -83,7 +83,10 @@ AS $$
 DECLARE
     today date := (now() AT TIME ZONE 'UTC')::date;
     own_days integer := coalesce(nullif(current_setting('clickstream.day_partition_days', true), '')::integer, 62);
-    unit text := CASE WHEN day >= today - greatest(own_days, 1100) THEN 'month' ELSE 'year' END;
+    unit text := CASE
+        WHEN date_trunc('year', day::timestamp) + '1 year'::interval > today - greatest(own_days, 1100) THEN 'month'
+        ELSE 'year'
+    END;
     since date := date_trunc(unit, day::timestamp)::date;
     until date := (date_trunc(unit, day::timestamp) + ('1 ' || unit)::interval)::date;
     first uuid;
@@ -103,7 +106,7 @@ BEGIN
         LOOP
             created := attach_event_partition(
                 'event', 'event_' || to_char(day, CASE unit WHEN 'month' THEN 'YYYYMM' ELSE 'YYYY' END),
-                gap.low, gap.high, unit = 'month' AND day >= today - own_days
+                gap.low, gap.high, unit = 'month' AND until > today - own_days
             ) OR created;
         END LOOP;
         -- Where a default partition of someone's own holds events of that month or year: the day alone.
@@ -128,8 +131,8 @@ BEGIN
 END
 $$;
 
--- Drops the partition that holds a day's raw events, with the other days in it if it has more, and remembers them all;
--- false where it is not there, or an event of it is not rolled up yet. Gives up after three seconds rather than queue
+-- Drops the partition that holds a day's raw events, with the other days in it if it has more, and remembers them all.
+-- Where somebody's own partition leaves several, that begin and end within the day: those that end with it. False where it is not there, or an event of it is not rolled up yet. Gives up after three seconds rather than queue
 -- everyone behind it, and at once while a rebuild reads the raw events.
 CREATE OR REPLACE FUNCTION drop_event_partition(day date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = clickstream, pg_temp SET lock_timeout = '3s'
@@ -153,18 +156,33 @@ BEGIN
             USING ERRCODE = 'lock_not_available';
     END;
     LOCK TABLE clickstream.event_partition_lock IN EXCLUSIVE MODE;
+    WITH holding AS (
+        SELECT p.partition, p.first_day, p.last_day
+        FROM event_partition AS p
+        WHERE drop_event_partition.day BETWEEN p.first_day AND p.last_day
+    ),
+    chosen AS (
+        SELECT h.partition, h.first_day, h.last_day
+        FROM holding AS h
+        WHERE h.last_day = drop_event_partition.day
+            OR NOT EXISTS (SELECT FROM holding AS o WHERE o.last_day = drop_event_partition.day)
+    )
     SELECT array_agg(c.oid::regclass ORDER BY c.oid), array_agg(DISTINCT i.inhparent::regclass),
         array(
             SELECT DISTINCT d.first_day + n
-            FROM event_partition AS d
+            FROM chosen AS d
             CROSS JOIN LATERAL generate_series(0, d.last_day - d.first_day) AS n
-            WHERE drop_event_partition.day BETWEEN d.first_day AND d.last_day
+            WHERE NOT EXISTS (
+                SELECT
+                FROM event_partition AS l
+                WHERE d.first_day + n BETWEEN l.first_day AND l.last_day
+                    AND l.partition NOT IN (SELECT k.partition FROM chosen AS k)
+            )
         )
     INTO partitions, parents, dropped_days
-    FROM event_partition AS p
+    FROM chosen AS p
     JOIN pg_class AS c ON c.relname = p.partition AND c.relnamespace = 'clickstream'::regnamespace
-    JOIN pg_inherits AS i ON i.inhrelid = c.oid
-    WHERE drop_event_partition.day BETWEEN p.first_day AND p.last_day;
+    JOIN pg_inherits AS i ON i.inhrelid = c.oid;
     IF partitions IS NULL THEN
         RETURN false;
     END IF;

@@ -1,3 +1,4 @@
+-- No view is read here, only tables: who asks has locked views already, and a migration replaces these in its own order.
 -- The days of what is pending, and of the sessions that it goes on with; null where nothing is pending.
 CREATE OR REPLACE FUNCTION touched_days() RETURNS datemultirange
 LANGUAGE plpgsql STABLE SET search_path = clickstream, pg_temp
@@ -12,7 +13,7 @@ BEGIN
             'WHERE s.session_id IN ('
             '    SELECT e.session_id '
             '    FROM clickstream.event AS e '
-            '    WHERE e.batch_id = ANY (ARRAY(SELECT p.batch_id FROM clickstream.pending_batch AS p)) '
+            '    WHERE e.batch_id = ANY (ARRAY(SELECT b.batch_id FROM clickstream.ingest_batch AS b WHERE NOT b.rolled_up)) '
             '        AND (' || event_id_condition(days) || ')'
             ')'
             INTO of_sessions;
