@@ -38,7 +38,6 @@ PANELS = (
     "Live: Active visitors",
     "Sessions: Latest sessions",
     "Pages: Page-to-page paths",
-    "Pipeline: Partitions of raw events",
 )
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks" / "days.md"
 _LOCKS = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'"

@@ -80,6 +80,8 @@ def measure(events: int, pass_events: int) -> Cost:
 
 def main(events: int = 600_000) -> None:
     """Measure and print both tables."""
+    if events < PASS_EVENTS:
+        sys.exit(f"error: a large pass takes {PASS_EVENTS:,} events: give at least so many")
     calm_garbage_collection()
     costs = {size: measure(events, size) for size in (SMALL_PASS_EVENTS, PASS_EVENTS)}
     table = Table("", *(f"passes of {size:,}" for size in costs), title=f"{events:,} events, µs an event")

@@ -39,7 +39,10 @@ CHOICES = {
 
 
 def test_every_panel_has_an_answer_to_compare_with() -> None:
-    assert {query.key for query in ALL} == ANSWERS.keys()
+    unanswered = sorted({query.key for query in ALL} - ANSWERS.keys())
+    gone = sorted(ANSWERS.keys() - {query.key for query in ALL})
+    assert not unanswered, f"add {unanswered} to ANSWERS in tests/dashboards/expected_*.py"
+    assert not gone, f"no dashboard has {gone}: take them out of ANSWERS in tests/dashboards/expected_*.py"
 
 
 @pytest.mark.parametrize("query", ALL, ids=lambda query: query.key)
