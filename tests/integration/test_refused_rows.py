@@ -78,7 +78,9 @@ def _add(database: Database, statements: str) -> None:
     with database.connect() as owner:
         owner.execute("SET search_path = clickstream")
         owner.execute("SET timezone = UTC")
-        owner.execute(statements.encode())
+        with owner.transaction():  # the parent first, as whoever stores: else one of the two may be a deadlock's victim
+            owner.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
+            owner.execute(statements.encode())
 
 
 def _event(number: int, **changes: Any) -> bytes:
