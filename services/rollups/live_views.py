@@ -44,16 +44,16 @@ def create_live_view(connection: psycopg.Connection[Any], rollup: Rollup) -> Ite
     In the caller's transaction. Yields the kinds and names of what was made.
     """
     if rollup.tail.endswith("_merged"):
-        yield _replace(
+        yield replace(
             connection, "VIEW", rollup.tail, f"CREATE OR REPLACE VIEW {rollup.tail} AS {rollup.merged_view()}"
         )
-    yield _replace(connection, "FUNCTION", f"reporting.{rollup.name}_tail", _tail_function(connection, rollup))
+    yield replace(connection, "FUNCTION", f"reporting.{rollup.name}_tail", _tail_function(connection, rollup))
     name = f"reporting.{rollup.name}"
-    yield _replace(connection, "VIEW", name, f"CREATE OR REPLACE VIEW {name} AS {rollup.live_view()}")
+    yield replace(connection, "VIEW", name, f"CREATE OR REPLACE VIEW {name} AS {rollup.live_view()}")
 
 
 def _tail_function(connection: psycopg.Connection[Any], rollup: Rollup) -> str:
-    types = _column_types(connection, rollup)
+    types = column_types(connection, rollup)
     days, text = tail_text(connection, rollup)
     typed_columns = ", ".join(f'"{column}" {types[column]}' for column in rollup.columns)
     return _TAIL.format(name=rollup.name, typed_columns=typed_columns, days=days, text=text)
@@ -61,7 +61,7 @@ def _tail_function(connection: psycopg.Connection[Any], rollup: Rollup) -> str:
 
 def tail_text(connection: psycopg.Connection[Any], rollup: Rollup) -> tuple[str, str]:
     """SQL that gives the days which a rollup's tail needs, and the SQL of that tail after `WITH event AS (…)`."""
-    types = _column_types(connection, rollup)
+    types = column_types(connection, rollup)
     views = tail_of(rollup.tail, tail_views(connection))
     looks_up = any(view.reads_event for view in views if view.name != "pending_event")
     columns = ", ".join(f"{column}::{types[column]}" for column in rollup.columns)
@@ -69,7 +69,8 @@ def tail_text(connection: psycopg.Connection[Any], rollup: Rollup) -> tuple[str,
     return "touched_days()" if looks_up else "pending_days()", text
 
 
-def _column_types(connection: psycopg.Connection[Any], rollup: Rollup) -> dict[str, str]:
+def column_types(connection: psycopg.Connection[Any], rollup: Rollup) -> dict[str, str]:
+    """The types of a rollup's columns, by name."""
     return dict(connection.execute(_COLUMN_TYPES, [f"clickstream.{rollup.name}"]).fetchall())
 
 
@@ -79,8 +80,8 @@ def _expression(view: View) -> str:
     return f",\n{view.name} AS {materialized}({view.text})"
 
 
-def _replace(connection: psycopg.Connection[Any], kind: str, name: str, statement: str) -> tuple[str, str]:
-    """Statements are made of the catalogue's names alone."""
+def replace(connection: psycopg.Connection[Any], kind: str, name: str, statement: str) -> tuple[str, str]:
+    """Run a statement that (re)creates something, made of the catalogue's names alone; returns its kind and name."""
     try:
         with connection.transaction():
             connection.execute(statement.encode())

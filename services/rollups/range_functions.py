@@ -11,17 +11,13 @@ Both count whole hours: all that the range touches.
 """
 
 from collections.abc import Iterator
-from typing import Any, LiteralString
+from typing import Any
 
 import psycopg
 
 from services.rollups.catalogue import Rollup, rollups
+from services.rollups.live_views import column_types, replace
 
-_COLUMN_TYPES: LiteralString = """
-SELECT attname, format_type(atttypid, atttypmod)
-FROM pg_attribute
-WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped
-"""
 # PostgreSQL inlines both, so a query's own filters reach the tables. The tail is the same by the hour, day or week: it
 # is evaluated once.
 _OVER_TIME = """
@@ -101,7 +97,7 @@ def _create_range_functions(
     connection: psycopg.Connection[Any], name: str, grains: list[Rollup]
 ) -> Iterator[tuple[str, str]]:
     hourly = grains[0]
-    types = dict(connection.execute(_COLUMN_TYPES, [hourly.name]).fetchall())
+    types = column_types(connection, hourly)
     fields = {
         "name": name,
         "columns": ", ".join(hourly.columns[1:]),
@@ -112,9 +108,9 @@ def _create_range_functions(
     }
     for rollup in grains:
         settled = _SETTLED.format(rollup=rollup.name, columns=", ".join(rollup.columns))
-        yield _replace(connection, "VIEW", f"reporting.{rollup.name}_settled", settled)
-    yield _replace(connection, "FUNCTION", f"reporting.{name}_over_time", _OVER_TIME.format(**fields))
-    yield _replace(connection, "FUNCTION", f"reporting.{name}_between", _BETWEEN.format(**fields))
+        yield replace(connection, "VIEW", f"reporting.{rollup.name}_settled", settled)
+    yield replace(connection, "FUNCTION", f"reporting.{name}_over_time", _OVER_TIME.format(**fields))
+    yield replace(connection, "FUNCTION", f"reporting.{name}_between", _BETWEEN.format(**fields))
 
 
 def _settled_parts(grains: list[Rollup]) -> Iterator[str]:
@@ -136,17 +132,3 @@ def _part(rollup: Rollup, since: str, until: str, sign: str = "") -> str:
         f"SELECT {columns}\nFROM reporting.{rollup.name}_settled\n"
         f"WHERE {rollup.time} >= {since} AND {rollup.time} < {until}"
     )
-
-
-def _replace(connection: psycopg.Connection[Any], kind: str, name: str, statement: str) -> tuple[str, str]:
-    try:
-        with connection.transaction():
-            _execute(connection, statement)
-    except psycopg.errors.InvalidFunctionDefinition:  # it had other columns
-        _execute(connection, f"DROP FUNCTION {name}")
-        _execute(connection, statement)
-    return kind, name
-
-
-def _execute(connection: psycopg.Connection[Any], statement: str) -> None:
-    connection.execute(statement.encode())  # generated from the catalogue's names alone
